@@ -55,8 +55,10 @@ struct http_parser {
     size_t head_seen;
     bool head_done;
     bool in_value;
+    bool begun;
     bool head_request; /* the response answers a HEAD: no body */
     bool ended;
+    bool keep_alive;
     int status; /* the HTTP status that fits the failure (400, 413, 414, 431, 501, 505) */
     int result; /* of a failed callback */
     struct err err;
@@ -77,6 +79,10 @@ void http_parser_next(struct http_parser *p, bool head_request);
  * closed. A response head with status 1xx is skipped.
  */
 int http_parser_feed(struct http_parser *p, struct str bytes, size_t *used, struct err *err);
+
+/* For callbacks: records why the message is refused and the status that fits; returns what the
+ * callback then returns. */
+int http_parser_refuse(struct http_parser *p, int status, const struct err *why);
 
 /* The peer closed: 1 if that ends the message properly (a response without a length), 0 if no
  * message had begun, negative if it breaks one off. */

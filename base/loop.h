@@ -41,7 +41,7 @@ struct loop_timer {
 struct loop_deferred {
     loop_fn fn;
     void *object;
-    struct loop_deferred *next;
+    struct loop_deferred *next, *back;
     bool queued;
 };
 
@@ -76,11 +76,13 @@ struct loop {
     /* The rest is private. */
     struct loop_timer *timers; /* root of the pairing heap */
     uint64_t timer_order;
+    uint64_t timer_armed_ms; /* when timer_uv fires; 0: not armed */
     uv_timer_t timer_uv;
     uv_prepare_t prepare_uv;
     uv_check_t check_uv;
     uv_async_t async_uv;
     struct loop_deferred *deferred_first, *deferred_last;
+    size_t deferred_count;
     struct loop_signal signals[LOOP_SIGNALS_MAX];
     int signal_count;
     int works_running;
@@ -90,7 +92,7 @@ struct loop {
     pthread_mutex_t lock; /* guards what follows */
     struct loop_post_entry *posts, *posts_spare;
     size_t post_count, post_cap, spare_cap;
-    struct loop_waker *wakers;
+    struct loop_waker *wakers, *wakers_running;
     bool quit_asked;
 };
 

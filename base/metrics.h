@@ -61,8 +61,12 @@ void metric_observe(struct metric_series *s, double value);
 double metric_value(const struct metric_series *s); /* histograms: the count */
 
 /* fn(object) runs before each exposition, to bring gauges up to date; counters too, by metric_set
- * of a total that another part keeps. -ERR_NO_MEMORY. */
+ * of a total that another part keeps. Declare everything before other threads expose. -ERR_LIMIT.
+ */
 int metrics_on_collect(struct metrics *m, void (*fn)(void *object), void *object);
+
+/* Memory that is freed with the registry: for what a collector needs. NULL without memory. */
+void *metrics_keep(struct metrics *m, size_t size);
 
 /* Appends the exposition; the content type is METRICS_CONTENT_TYPE. */
 #define METRICS_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
