@@ -5,15 +5,10 @@
  */
 #include "base/http_connection.h"
 
-#include <assert.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include "base/mem.h"
+#include <assert.h>
 
 static void on_turn(void *object);
-static void on_watch(void *object);
 static const struct http_parse_callbacks parse_callbacks;
 
 /* --- life ----------------------------------------------------------------------------------- */
@@ -42,14 +37,13 @@ struct http_connection *http_connection_new(struct http_server *s, struct err *e
     }
     c->server = s;
     http_parser_init(&c->parser, HTTP_PARSE_REQUEST, &parse, &parse_callbacks, c);
-    buf_init(&c->input, HTTP_INPUT_BYTES + HTTP_READ_BYTES);
+    buf_init(&c->input, HTTP_INPUT_BYTES);
     buf_init(&c->body, limits->body_bytes);
     buf_init(&c->fields, limits->header_bytes);
     buf_init(&c->out, SIZE_MAX / 2);
     buf_init(&c->flying, SIZE_MAX / 2);
     arena_init(&c->arena, limits->arena_bytes);
     loop_timer_init(&c->timer, http_connection_on_timer, c);
-    loop_timer_init(&c->watch, on_watch, c);
     loop_deferred_init(&c->turn, on_turn, c);
     (void)uv_tcp_init(&s->loop->uv, &c->tcp);
     c->tcp.data = c;
@@ -94,9 +88,7 @@ static void close_handle(struct http_connection *c)
     if (c->closing)
         return;
     c->closing = true;
-    c->reading = false;
     loop_timer_stop(&c->timer);
-    loop_timer_stop(&c->watch);
     buf_fini(&c->out);
     buf_fini(&c->input);
     if (c->reset_after && uv_tcp_close_reset(&c->tcp, on_closed) == 0)
@@ -275,20 +267,19 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
     *out = uv_buf_init(c->server->read_buffer, HTTP_READ_BYTES);
 }
 
-/* Keeps what came while a request runs; when that is too much, reading stops. */
+/* Keeps what came while a request runs. Reading goes on in any case, because only reading shows the
+ * peer's end; so what is too much to keep is thrown away, and with it the connection after the
+ * running answer (no client that waits for its answers meets this). */
 static void keep_input(struct http_connection *c, struct str bytes)
 {
     if (c->closing || c->close_after)
         return;
-    if (buf_append_str(&c->input, bytes) < 0) {
-        http_connection_break(c);
+    if (buf_append_str(&c->input, bytes) == 0)
         return;
-    }
-    if (c->input.len < HTTP_INPUT_BYTES)
-        return;
-    (void)uv_read_stop((uv_stream_t *)&c->tcp);
-    c->reading = false;
-    loop_timer_start(c->server->loop, &c->watch, HTTP_WATCH_MS);
+    http_server_count(c->server, HTTP_METRIC_REFUSED, "pipelined");
+    buf_fini(&c->input);
+    c->keep_alive = false;
+    c->close_after = true;
 }
 
 static void take_input(struct http_connection *c, struct str bytes)
@@ -318,39 +309,12 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer)
     loop_leave(loop);
 }
 
-static void start_reading(struct http_connection *c)
-{
-    if (c->reading || c->closing)
-        return;
-    c->reading = true;
-    if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
-        http_connection_break(c);
-}
-
-/* While input is full nothing is read, so an EOF behind it would not show: ask the kernel. */
-static void on_watch(void *object)
-{
-    struct http_connection *c = object;
-    struct tcp_info info;
-    socklen_t length = sizeof(info);
-    uv_os_fd_t fd;
-
-    if (c->closing || c->reading)
-        return;
-    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) != 0 ||
-        getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0 ||
-        info.tcpi_state != TCP_ESTABLISHED) {
-        http_connection_break(c);
-        return;
-    }
-    loop_timer_start(c->server->loop, &c->watch, HTTP_WATCH_MS);
-}
-
 void http_connection_start(struct http_connection *c)
 {
     (void)uv_tcp_nodelay(&c->tcp, 1);
     http_connection_set_phase(c, HTTP_PHASE_IDLE);
-    start_reading(c);
+    if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
+        http_connection_break(c);
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status)
@@ -368,9 +332,7 @@ static void linger(struct http_connection *c)
         http_connection_break(c);
         return;
     }
-    loop_timer_stop(&c->watch);
     http_connection_set_phase(c, HTTP_PHASE_LINGER);
-    start_reading(c);
 }
 
 static void close_if_done(struct http_connection *c)
@@ -390,13 +352,11 @@ static void process_kept(struct http_connection *c)
 {
     size_t used;
 
-    if (c->input.len > 0 && may_process(c)) {
-        used = process(c, buf_str(&c->input));
-        if (!c->closing)
-            buf_consume(&c->input, used);
-    }
-    if (c->input.len < HTTP_INPUT_BYTES)
-        start_reading(c);
+    if (c->input.len == 0 || !may_process(c))
+        return;
+    used = process(c, buf_str(&c->input));
+    if (!c->closing)
+        buf_consume(&c->input, used);
 }
 
 static void on_turn(void *object)

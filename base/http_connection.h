@@ -16,11 +16,10 @@
 
 enum {
     HTTP_READ_BYTES = 64 * 1024,     /* one read */
-    HTTP_INPUT_BYTES = 64 * 1024,    /* kept of requests that wait behind the running one */
+    HTTP_INPUT_BYTES = 128 * 1024,   /* kept of requests that wait behind the running one */
     HTTP_KEEP_BYTES = 64 * 1024,     /* a larger buffer is freed when its request is over */
     HTTP_PIPELINE_BYTES = 64 * 1024, /* with more output unsent, the next request waits */
     HTTP_LINGER_MS = 2000,           /* to let the peer read the answer before the close */
-    HTTP_WATCH_MS = 50,              /* how often a connection that may not read looks for EOF */
     HTTP_LISTENERS_MAX = 8,
     HTTP_BACKLOG = 1024,
 };
@@ -49,7 +48,6 @@ struct http_connection {
     uv_write_t write_uv;
     uv_shutdown_t shutdown_uv;
     struct loop_timer timer; /* of the phase, or of a write that runs */
-    struct loop_timer watch;
     struct loop_deferred turn;
 
     enum http_phase phase;
@@ -63,7 +61,6 @@ struct http_connection {
     struct buf out, flying; /* to be written; being written by write_uv */
     size_t stall_left;      /* unsent bytes when the stall timer was started */
 
-    bool reading;
     bool processing; /* requests are being fed; ends of exchanges go on in that loop */
     bool owned;      /* by the handler */
     bool notify;     /* on_disconnect has to be called */

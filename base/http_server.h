@@ -9,6 +9,8 @@
  * handler's, until it calls http_respond, http_end or http_abort (exactly one of them; it may be
  * much later). If the client goes away first (its EOF counts, at any time), on_disconnect runs
  * once; the exchange stays valid, writes to it are discarded, and the handler must still end it.
+ * Requests that arrive meanwhile (pipelining) wait; more than 128 KiB of them are dropped, and the
+ * connection is closed after the running answer.
  */
 #ifndef SPATE_BASE_HTTP_SERVER_H
 #define SPATE_BASE_HTTP_SERVER_H

@@ -15,7 +15,7 @@
 #include "base/http_client.h"
 #include "base/mem.h"
 
-enum { BODY_MAX = 64 * 1024 * 1024, TURN_MS = 20, GIVE_UP_MS = 5000 };
+enum { BODY_MAX = 64 * 1024 * 1024, TURN_MS = 20, GIVE_UP_MS = 5000, RESET_DELAY_US = 30000 };
 
 struct answer {
     struct buf body;
@@ -198,8 +198,10 @@ static void *run_script(void *object)
         if (s->silent)
             s->hold_fd = fd;
         else {
-            if (s->reset)
+            if (s->reset) {
+                usleep(RESET_DELAY_US); /* a reset throws away what the peer has not read */
                 close_by_reset(fd);
+            }
             close(fd);
         }
     }
@@ -340,7 +342,7 @@ static void stale(bool reset, bool noticed, enum http_result expected)
             assert_int_equal(a.body.ptr[0], i == 0 ? '1' : '2');
         assert_false(a.reused);
         buf_fini(&a.body);
-        usleep(50000); /* the peer closes */
+        usleep(2 * RESET_DELAY_US); /* the peer closes */
         for (int turn = 0; noticed && turn < 5; turn++)
             loop_turn(&loop, 1);
     }

@@ -2,6 +2,9 @@
 /* The HTTP server over real sockets: answers, limits, refusals, pipelining, drain. */
 #include "http_fixture.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,7 +12,10 @@
 
 #include "base/mem.h"
 
-enum { INPUT_MAX = 256 * 1024 * 1024 };
+enum {
+    INPUT_MAX = 256 * 1024 * 1024,
+    HTTP_PILE = 200 * 1024, /* more than the server keeps of pipelined input */
+};
 
 /* Answers with what it understood: "METHOD path?query body-length body". */
 static void echo(struct http_exchange *x, void *user)
@@ -166,11 +172,462 @@ static void refuses_what_two_readers_could_read_differently(void **state)
     fixture_stop(&f);
 }
 
+/* --- streams -------------------------------------------------------------------------------- */
+
+/* A handler that keeps the exchange; the test's thread looks at it through fixture_call. */
+struct kept {
+    struct http_exchange *x;
+    int64_t disconnected_ms;
+    int disconnects;
+    int drains;
+    atomic_int ready;
+    size_t pending;
+    struct str bytes; /* what `write_kept` writes */
+    int written;      /* its result */
+};
+
+static void kept_disconnect(struct http_exchange *x)
+{
+    struct kept *k = x->user;
+
+    k->disconnects++;
+    k->disconnected_ms = now_ms();
+}
+
+static void kept_drain(struct http_exchange *x)
+{
+    struct kept *k = x->user;
+
+    k->drains++;
+}
+
+static void keep(struct http_exchange *x, void *user)
+{
+    struct kept *k = user;
+
+    x->user = k;
+    x->on_disconnect = kept_disconnect;
+    x->on_drain = kept_drain;
+    k->x = x;
+    http_begin(x, 200, "text/event-stream");
+    atomic_store(&k->ready, 1);
+}
+
+static void write_kept(void *object)
+{
+    struct kept *k = object;
+
+    k->written = http_write(k->x, k->bytes);
+    k->pending = http_pending(k->x);
+}
+
+static void look_kept(void *object)
+{
+    struct kept *k = object;
+
+    k->pending = http_pending(k->x);
+}
+
+static void end_kept(void *object)
+{
+    struct kept *k = object;
+
+    http_end(k->x);
+}
+
+static void abort_kept(void *object)
+{
+    struct kept *k = object;
+
+    http_abort(k->x);
+}
+
+static void wait_ready(struct kept *k)
+{
+    while (atomic_load(&k->ready) == 0)
+        usleep(1000);
+}
+
+#define GET "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+
+static void streams_answers(void **state)
+{
+    CLEANUP(buf_fini) struct buf in;
+    struct kept k = {.bytes = STR("data: 1\n\n")};
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    fixture_start(&f, keep, &k, NULL);
+    fd = dial(f.port);
+    send_all(fd, STR(GET));
+    receive_text(fd, &in, "\r\n\r\n");
+    assert_non_null(strstr(in.ptr, "Transfer-Encoding: chunked\r\n"));
+    for (int i = 0; i < 3; i++) {
+        buf_clear(&in);
+        fixture_call(&f, write_kept, &k);
+        receive_text(fd, &in, "\n\n\r\n");
+        assert_string_equal(in.ptr, "9\r\ndata: 1\n\n\r\n");
+    }
+    buf_clear(&in);
+    fixture_call(&f, end_kept, &k);
+    receive_text(fd, &in, "0\r\n\r\n");
+    assert_int_equal(k.disconnects, 0);
+    assert_true(k.drains >= 3);
+    atomic_store(&k.ready, 0);
+    send_all(fd, STR(GET)); /* the connection lives on */
+    wait_ready(&k);
+    fixture_call(&f, abort_kept, &k);
+    buf_clear(&in);
+    receive(fd, &in, SIZE_MAX);
+    assert_null(strstr(in.ptr, "0\r\n\r\n")); /* visibly broken */
+    close(fd);
+    fixture_stop(&f);
+}
+
+/* How the peer goes: a proper close, a shutdown of its sending side, a reset; with and without a
+ * pile of pipelined input in front of it. */
+static void notices_the_end_within_100_ms(void **state)
+{
+    static char pile[HTTP_PILE];
+    static const struct {
+        bool half, reset;
+        size_t pile;
+    } cases[] = {
+        {false, false, 0},         {true, false, 0},    {false, true, 0},
+        {false, false, HTTP_PILE}, {true, false, 1000},
+    };
+
+    (void)state;
+    memset(pile, 'x', sizeof(pile));
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        CLEANUP(buf_fini) struct buf in;
+        struct linger linger = {.l_onoff = 1, .l_linger = 0};
+        struct kept k = {.bytes = STR("x")};
+        struct fixture f;
+        int64_t closed_ms;
+        int fd;
+
+        buf_init(&in, INPUT_MAX);
+        fixture_start(&f, keep, &k, NULL);
+        fd = dial(f.port);
+        send_all(fd, STR(GET));
+        receive_text(fd, &in, "\r\n\r\n");
+        send_all(fd, (struct str){pile, cases[i].pile});
+        usleep(20000);
+        assert_int_equal(k.disconnects, 0);
+        closed_ms = now_ms();
+        if (cases[i].reset)
+            assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+        if (cases[i].half)
+            assert_int_equal(shutdown(fd, SHUT_WR), 0);
+        else
+            close(fd);
+        for (int turn = 0; turn < 200; turn++) {
+            fixture_call(&f, look_kept, &k);
+            if (k.disconnects > 0)
+                break;
+            usleep(5000);
+        }
+        if (k.disconnects != 1)
+            fail_msg("case %zu: %d disconnects", i, k.disconnects);
+        if (k.disconnected_ms - closed_ms > 100)
+            fail_msg("case %zu: %d ms", i, (int)(k.disconnected_ms - closed_ms));
+        fixture_call(&f, write_kept, &k); /* discarded */
+        assert_int_equal(k.written, 0);
+        fixture_call(&f, end_kept, &k);
+        assert_int_equal(k.disconnects, 1);
+        if (cases[i].half)
+            close(fd);
+        fixture_stop(&f);
+    }
+}
+
+static void cuts_off_clients_that_do_not_read(void **state)
+{
+    static char block[1 << 20];
+    struct http_server_limits limits = http_server_limits_default;
+    CLEANUP(buf_fini) struct buf in;
+    struct kept k = {.bytes = {block, sizeof(block)}};
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    limits.write_stall_ms = 200;
+    limits.output_bytes = 64 << 20;
+    fixture_start(&f, keep, &k, &limits);
+    fd = dial(f.port);
+    send_all(fd, STR(GET));
+    wait_ready(&k);
+    for (int i = 0; i < 20; i++)
+        fixture_call(&f, write_kept, &k);
+    assert_true(k.pending > 0);
+    for (int turn = 0; turn < 400 && k.disconnects == 0; turn++) {
+        usleep(5000);
+        fixture_call(&f, look_kept, &k);
+    }
+    assert_int_equal(k.disconnects, 1);
+    fixture_call(&f, end_kept, &k);
+    close(fd);
+    fixture_stop(&f);
+}
+
+static void bounds_what_waits_for_a_client(void **state)
+{
+    static char block[1 << 20];
+    struct http_server_limits limits = http_server_limits_default;
+    struct kept k = {.bytes = {block, sizeof(block)}};
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    limits.output_bytes = 2 << 20;
+    fixture_start(&f, keep, &k, &limits);
+    fd = dial(f.port);
+    send_all(fd, STR(GET));
+    wait_ready(&k);
+    for (int i = 0; i < 40 && k.written == 0; i++)
+        fixture_call(&f, write_kept, &k);
+    assert_int_equal(k.written, -ERR_LIMIT);
+    fixture_call(&f, look_kept, &k);
+    assert_int_equal(k.disconnects, 1);
+    fixture_call(&f, write_kept, &k);
+    assert_int_equal(k.written, 0); /* discarded */
+    fixture_call(&f, end_kept, &k);
+    close(fd);
+    fixture_stop(&f);
+}
+
+/* --- limits --------------------------------------------------------------------------------- */
+
+static void keeps_its_limits(void **state)
+{
+    static const struct http_server_limits limits = {
+        .connections = 2,
+        .target_bytes = 64,
+        .header_bytes = 1024,
+        .header_count = 5,
+        .body_bytes = 100,
+        .arena_bytes = 65536,
+        .output_bytes = 65536,
+        .idle_timeout_ms = 200,
+        .header_timeout_ms = 200,
+        .body_timeout_ms = 200,
+        .write_stall_ms = 200,
+    };
+    static const struct {
+        const char *start;
+        const char *repeat;
+        int times;
+        const char *answer;
+    } cases[] = {
+        {"GET /", "a", 100, "HTTP/1.1 414 "},
+        {"GET / HTTP/1.1\r\nHost: h\r\n", "a: b\r\n", 10, "HTTP/1.1 431 "},
+        {"GET / HTTP/1.1\r\nHost: h\r\na: ", "xxxxxxxxxx", 200, "HTTP/1.1 431 "},
+        {"GET / HTTP/1.1\r\nHost: h\r\na: ", "          ", 200, "HTTP/1.1 431 "},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 101\r\n\r\n", "", 0, "HTTP/1.1 413 "},
+        {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 200,
+         "HTTP/1.1 413 "},
+        {"GET / HTTP/1.1\r\n", "", 0, "HTTP/1.1 408 "},
+        {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhel", "", 0, "HTTP/1.1 408 "},
+        {"", "", 0, ""}, /* idle: closed quietly */
+    };
+    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf request;
+    struct fixture f;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    buf_init(&request, INPUT_MAX);
+    fixture_start(&f, echo, NULL, &limits);
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const char *answer;
+
+        buf_clear(&request);
+        buf_append_text(&request, cases[i].start);
+        for (int k = 0; k < cases[i].times; k++)
+            buf_append_text(&request, cases[i].repeat);
+        answer = ask(f.port, buf_cstr(&request), &in);
+        if (strncmp(answer, cases[i].answer, strlen(cases[i].answer)) != 0)
+            fail_msg("case %zu: %s", i, answer);
+        if (cases[i].answer[0] == '\0')
+            assert_int_equal(in.len, 0);
+    }
+    fixture_stop(&f);
+}
+
+static void refuses_surplus_connections(void **state)
+{
+    struct http_server_limits limits = http_server_limits_default;
+    CLEANUP(buf_fini) struct buf in;
+    struct fixture f;
+    int first;
+    int second;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    limits.connections = 1;
+    fixture_start(&f, echo, NULL, &limits);
+    first = dial(f.port);
+    send_all(first, STR(GET));
+    receive_text(first, &in, "GET /? 0 ");
+    second = dial(f.port);
+    buf_clear(&in);
+    assert_non_null(strstr(receive(second, &in, SIZE_MAX), "HTTP/1.1 503 "));
+    close(first);
+    close(second);
+    fixture_stop(&f);
+}
+
+/* --- pipelining, split writes, drain -------------------------------------------------------- */
+
+static void answers_a_thousand_pipelined_requests_in_order(void **state)
+{
+    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf request;
+    struct fixture f;
+    const char *at;
+    int fd;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    buf_init(&request, INPUT_MAX);
+    for (int i = 0; i < 1000; i++)
+        buf_printf(&request, "POST /%d HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", i);
+    fixture_start(&f, echo, NULL, NULL);
+    fd = dial(f.port);
+    send_all(fd, buf_str(&request));
+    receive_text(fd, &in, "POST /999? 3 abc");
+    at = in.ptr;
+    for (int i = 0; i < 1000; i++) {
+        char expected[64];
+
+        snprintf(expected, sizeof(expected), "POST /%d? 3 abc", i);
+        at = strstr(at, expected);
+        assert_non_null(at);
+    }
+    close(fd);
+    fixture_stop(&f);
+}
+
+static void reads_a_request_byte_by_byte(void **state)
+{
+    static const char request[] =
+        "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3\r\nabc\r\n0\r\n\r\n";
+    CLEANUP(buf_fini) struct buf in;
+    struct fixture f;
+    int one = 1;
+    int fd;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    fixture_start(&f, echo, NULL, NULL);
+    fd = dial(f.port);
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)), 0);
+    for (size_t i = 0; i < sizeof(request) - 1; i++) {
+        send_all(fd, (struct str){request + i, 1});
+        usleep(200);
+    }
+    receive_text(fd, &in, "POST /p? 3 abc");
+    close(fd);
+    fixture_stop(&f);
+}
+
+static void note_drained(void *object)
+{
+    atomic_store((atomic_int *)object, 1);
+}
+
+struct drain {
+    struct fixture *f;
+    atomic_int done;
+    uint64_t timeout_ms;
+};
+
+static void start_drain(void *object)
+{
+    struct drain *d = object;
+
+    http_server_drain(d->f->server, d->timeout_ms, note_drained, &d->done);
+}
+
+static void drains(void **state)
+{
+    CLEANUP(buf_fini) struct buf in;
+    struct kept k = {.bytes = STR("x")};
+    struct drain d = {.timeout_ms = 5000};
+    struct fixture f;
+    int idle;
+    int fd;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    fixture_start(&f, keep, &k, NULL);
+    d.f = &f;
+    idle = dial(f.port);
+    fd = dial(f.port);
+    send_all(fd, STR(GET));
+    wait_ready(&k);
+    usleep(20000);
+    fixture_call(&f, start_drain, &d);
+    assert_int_equal(receive(idle, &in, SIZE_MAX)[0], 0); /* closed at once */
+    assert_int_equal(atomic_load(&d.done), 0);
+    fixture_call(&f, end_kept, &k);
+    receive(fd, &in, SIZE_MAX); /* whole, then closed */
+    assert_non_null(strstr(in.ptr, "0\r\n\r\n"));
+    close(fd);
+    for (int turn = 0; turn < 400 && atomic_load(&d.done) == 0; turn++)
+        usleep(5000);
+    assert_int_equal(atomic_load(&d.done), 1);
+    close(idle);
+    fixture_stop(&f);
+}
+
+static void cuts_off_what_a_drain_can_not_finish(void **state)
+{
+    CLEANUP(buf_fini) struct buf in;
+    struct kept k = {.bytes = STR("x")};
+    struct drain d = {.timeout_ms = 100};
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    fixture_start(&f, keep, &k, NULL);
+    d.f = &f;
+    fd = dial(f.port);
+    send_all(fd, STR(GET));
+    wait_ready(&k);
+    fixture_call(&f, start_drain, &d);
+    receive(fd, &in, SIZE_MAX);
+    fixture_call(&f, look_kept, &k);
+    assert_int_equal(k.disconnects, 1);
+    fixture_call(&f, end_kept, &k);
+    for (int turn = 0; turn < 400 && atomic_load(&d.done) == 0; turn++)
+        usleep(5000);
+    assert_int_equal(atomic_load(&d.done), 1);
+    close(fd);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_requests),
         cmocka_unit_test(refuses_what_two_readers_could_read_differently),
+        cmocka_unit_test(streams_answers),
+        cmocka_unit_test(notices_the_end_within_100_ms),
+        cmocka_unit_test(cuts_off_clients_that_do_not_read),
+        cmocka_unit_test(bounds_what_waits_for_a_client),
+        cmocka_unit_test(keeps_its_limits),
+        cmocka_unit_test(refuses_surplus_connections),
+        cmocka_unit_test(answers_a_thousand_pipelined_requests_in_order),
+        cmocka_unit_test(reads_a_request_byte_by_byte),
+        cmocka_unit_test(drains),
+        cmocka_unit_test(cuts_off_what_a_drain_can_not_finish),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
