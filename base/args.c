@@ -208,7 +208,7 @@ static void consider(const char *word, size_t length, const char *candidate, con
                      int *best_distance)
 {
     size_t candidate_length = strlen(candidate);
-    int allowed = (int)(length > candidate_length ? length : candidate_length) / 3;
+    int allowed = (int)(length > candidate_length ? length + 1 : candidate_length + 1) / 3;
     int d;
 
     if (length > CLOSEST_MAX || candidate_length > CLOSEST_MAX)

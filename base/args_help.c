@@ -41,8 +41,11 @@ static void append_examples(struct buf *out, const char *examples)
 {
     struct str rest = str_of(examples);
 
-    while (rest.ptr != NULL && rest.len > 0)
-        (void)buf_printf(out, "  %.*s\n", STR_ARG(str_cut(&rest, '\n')));
+    while (rest.ptr != NULL && rest.len > 0) {
+        struct str line = str_cut(&rest, '\n');
+
+        (void)buf_printf(out, "  %.*s\n", STR_ARG(line));
+    }
 }
 
 int args_help(const struct arg_command *command, struct buf *out)

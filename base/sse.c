@@ -235,7 +235,7 @@ int sse_append(struct buf *out, const char *event, struct str data)
             break;
         if (rest.ptr[used] == '\r' && used + 1 < rest.len && rest.ptr[used + 1] == '\n')
             used++;
-        rest = str_slice(rest, used + 1, rest.len);
+        rest = (struct str){rest.ptr + used + 1, rest.len - used - 1}; /* maybe an empty line */
     }
     return buf_append_char(out, '\n');
 }

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Command lines: every kind of value, every kind of mistake, the help. */
+#include "cmocka_plain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/args.h"
+#include "base/mem.h"
+
+enum { WORDS_MAX = 16, TEXT_MAX = 65536 };
+
+struct values {
+    const char *listen;
+    bool verbose, color;
+    int64_t count;
+    double ratio;
+    int64_t wait_ms;
+    int64_t size;
+    struct arg_list models;
+    const char *output;
+};
+
+static const char *const outputs[] = {"table", "json", "yaml", NULL};
+
+static const struct arg_option options[] = {
+    {"listen", 'l', ARG_TEXT, offsetof(struct values, listen), "ADDRESS", "127.0.0.1:8000",
+     "address to listen on"},
+    {"verbose", 'v', ARG_FLAG, offsetof(struct values, verbose), NULL, NULL, "say more"},
+    {"color", 0, ARG_FLAG, offsetof(struct values, color), NULL, "true", "colours"},
+    {"count", 'n', ARG_INT, offsetof(struct values, count), "N", "3", "how many", .min = 1,
+     .max = 100},
+    {"ratio", 0, ARG_REAL, offsetof(struct values, ratio), "R", "0.5", "a share"},
+    {"wait", 0, ARG_DURATION, offsetof(struct values, wait_ms), "TIME", "15s", "how long"},
+    {"size", 0, ARG_BYTES, offsetof(struct values, size), "SIZE", "64Ki", "how large"},
+    {"model", 'm', ARG_LIST, offsetof(struct values, models), "NAME", NULL, "a model"},
+    {"output", 'o', ARG_TEXT, offsetof(struct values, output), "FORMAT", "table", "format",
+     .choices = outputs},
+};
+
+static const struct arg_command command = {
+    .name = "spate test",
+    .summary = "tests the parser",
+    .usage = "[options] FILE...",
+    .examples = "spate test --count 4 a.yaml\nspate test -o json a.yaml",
+    .options = options,
+    .option_count = ARRAY_COUNT(options),
+    .positional_min = 0,
+    .positional_max = 2,
+};
+
+/* Splits at spaces and parses. */
+static int parse(const char *line, struct values *v, char **argv, int *positionals, struct err *err)
+{
+    static char copy[1024];
+    char *save = NULL;
+    int argc = 0;
+
+    snprintf(copy, sizeof(copy), "spate %s", line);
+    for (char *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
+        argv[argc++] = word;
+    return args_parse(&command, argc, argv, v, positionals, err);
+}
+
+static void fills_the_struct(void **state)
+{
+    char *argv[WORDS_MAX];
+    struct values v;
+    int positionals = -1;
+
+    (void)state;
+    assert_int_equal(parse("", &v, argv, &positionals, NULL), ARGS_RUN);
+    assert_int_equal(positionals, 0);
+    assert_string_equal(v.listen, "127.0.0.1:8000");
+    assert_false(v.verbose);
+    assert_true(v.color);
+    assert_int_equal(v.count, 3);
+    assert_int_equal(v.wait_ms, 15000);
+    assert_int_equal(v.size, 65536);
+    assert_int_equal(v.models.count, 0);
+    assert_string_equal(v.output, "table");
+
+    assert_int_equal(parse("a --listen=:1 -vn7 --no-color b --ratio 0.25 --wait 2m --size=1Mi "
+                           "-m x --model=y -o json",
+                           &v, argv, &positionals, NULL),
+                     ARGS_RUN);
+    assert_int_equal(positionals, 2);
+    assert_string_equal(argv[1], "a");
+    assert_string_equal(argv[2], "b");
+    assert_string_equal(v.listen, ":1");
+    assert_true(v.verbose);
+    assert_false(v.color);
+    assert_int_equal(v.count, 7);
+    assert_true(v.ratio > 0.24 && v.ratio < 0.26);
+    assert_int_equal(v.wait_ms, 120000);
+    assert_int_equal(v.size, 1 << 20);
+    assert_int_equal(v.models.count, 2);
+    assert_string_equal(v.models.items[1], "y");
+    assert_string_equal(v.output, "json");
+
+    assert_int_equal(parse("-- -v --x", &v, argv, &positionals, NULL), ARGS_RUN);
+    assert_int_equal(positionals, 2);
+    assert_string_equal(argv[1], "-v");
+    assert_int_equal(parse("-", &v, argv, &positionals, NULL), ARGS_RUN);
+    assert_int_equal(positionals, 1);
+    assert_int_equal(parse("-h", &v, argv, &positionals, NULL), ARGS_HELP);
+    assert_int_equal(parse("a --help --nonsense", &v, argv, &positionals, NULL), ARGS_HELP);
+}
+
+static void explains_mistakes_in_one_line(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *message;
+    } cases[] = {
+        {"--lisen x", "unknown option --lisen: did you mean --listen?"},
+        {"--cuont=3", "unknown option --cuont: did you mean --count?"},
+        {"--zzzzzz", "unknown option --zzzzzz: see spate test --help"},
+        {"-x", "unknown option -x: see spate test --help"},
+        {"--count", "--count: a value is missing"},
+        {"-n", "--count: a value is missing"},
+        {"--count x", "--count x: expected a whole number"},
+        {"--count 0", "--count 0: must be from 1 to 100"},
+        {"--count 101", "--count 101: must be from 1 to 100"},
+        {"--ratio much", "--ratio much: expected a number"},
+        {"--wait 5", "--wait 5: expected a time such as 250ms, 15s, 5m or 2h"},
+        {"--wait 99999999999999999h", "--wait 99999999999999999h: expected a time"},
+        {"--size 1kb", "--size 1kb: expected a size such as 4096, 64Ki, 32Mi or 1Gi"},
+        {"--size -1", "--size -1: expected a size"},
+        {"--verbose=maybe", "--verbose maybe: expected no value, true or false"},
+        {"--no-listen", "unknown option --no-listen"},
+        {"-o xml", "--output xml: expected one of table, json, yaml"},
+        {"a b c", "unexpected argument c: usage: spate test [options] FILE..."},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        char *argv[WORDS_MAX];
+        struct err err = {0};
+        struct values v;
+        int positionals = -1;
+
+        assert_true(parse(cases[i].line, &v, argv, &positionals, &err) < 0);
+        if (strncmp(err.message, cases[i].message, strlen(cases[i].message)) != 0)
+            fail_msg("case %zu: %s", i, err.message);
+        assert_null(strchr(err.message, '\n'));
+    }
+}
+
+static void help_begins_with_examples(void **state)
+{
+    CLEANUP(buf_fini) struct buf out;
+
+    (void)state;
+    buf_init(&out, TEXT_MAX);
+    assert_int_equal(args_help(&command, &out), 0);
+    assert_int_equal(strncmp(buf_cstr(&out), "  spate test --count 4 a.yaml\n", 30), 0);
+    assert_non_null(strstr(out.ptr, "usage: spate test [options] FILE...\n"));
+    assert_non_null(
+        strstr(out.ptr, "  -l, --listen ADDRESS        address to listen on (default 127"));
+    assert_non_null(strstr(out.ptr, "format: table, json, yaml (default table)\n"));
+    assert_non_null(strstr(out.ptr, "--no-color switches it off"));
+    buf_clear(&out);
+    assert_int_equal(args_document(&command, &out), 0);
+    assert_non_null(strstr(buf_cstr(&out), "| `--count N`, `-n` | `3` | how many |\n"));
+}
+
+static void finds_close_words(void **state)
+{
+    static const char *const words[] = {"apply", "get", "describe", "delete", NULL};
+
+    (void)state;
+    assert_string_equal(args_closest("aply", words), "apply");
+    assert_string_equal(args_closest("describ", words), "describe");
+    assert_string_equal(args_closest("got", words), "get");
+    assert_null(args_closest("frobnicate", words));
+    assert_null(args_closest("", words));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fills_the_struct),
+        cmocka_unit_test(explains_mistakes_in_one_line),
+        cmocka_unit_test(help_begins_with_examples),
+        cmocka_unit_test(finds_close_words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
