@@ -206,6 +206,12 @@ static bool names_differ(const char *known, const char *snapshot)
     return known[0] != '\0' && snapshot[0] != '\0' && strcmp(known, snapshot) != 0;
 }
 
+/* A record recovered from a counter file knows counts only. */
+static bool knows_admission(const struct usage_record *r)
+{
+    return r->admitted_ms != 0;
+}
+
 static int contradiction(const struct usage_record *known, const struct usage_record *s,
                          struct err *err)
 {
@@ -222,10 +228,9 @@ static int contradiction(const struct usage_record *known, const struct usage_re
         what = "key";
     else if (names_differ(known->model, s->model))
         what = "model";
-    else if (known->price_version != s->price_version)
-        what = "price version";
-    else if (known->admitted_ms != s->admitted_ms)
-        what = "time of admission";
+    else if (knows_admission(known) && knows_admission(s) &&
+             (known->price_version != s->price_version || known->admitted_ms != s->admitted_ms))
+        what = "admission";
     else if (known->start_position != s->start_position)
         what = "start position";
     if (what == NULL)
@@ -279,8 +284,17 @@ static bool records_equal(const struct usage_record *a, const struct usage_recor
            a->counts_final == b->counts_final && a->delivered_final == b->delivered_final &&
            a->request_final == b->request_final && a->recovered == b->recovered &&
            a->ended_by == b->ended_by && strcmp(a->pod, b->pod) == 0 &&
-           strcmp(a->tenant, b->tenant) == 0 && strcmp(a->key_id, b->key_id) == 0 &&
-           strcmp(a->model, b->model) == 0;
+           a->admitted_ms == b->admitted_ms && strcmp(a->tenant, b->tenant) == 0 &&
+           strcmp(a->key_id, b->key_id) == 0 && strcmp(a->model, b->model) == 0;
+}
+
+/* Whether final counts may stand beside the merged ones. A counter file knows no reasoning, so a
+ * recovered record's share of it may grow within the output. */
+static bool final_counts_hold(const struct usage_record *final, struct usage_counts merged)
+{
+    if (final->recovered)
+        merged.reasoning = final->counts.reasoning;
+    return !final->counts_final || counts_equal(&final->counts, &merged);
 }
 
 int usage_merge(struct usage_record *known, const struct usage_record *s, struct err *err)
@@ -291,14 +305,15 @@ int usage_merge(struct usage_record *known, const struct usage_record *s, struct
     if (r < 0)
         return r;
     merged.counts = higher_counts(&known->counts, &s->counts);
-    if (known->counts_final && !counts_equal(&known->counts, &merged.counts))
+    if (!final_counts_hold(known, merged.counts) || !final_counts_hold(s, merged.counts))
         return err_set(err, ERR_INVALID,
-                       "the snapshot contradicts what is known of the attempt: final counts grow");
-    if (s->counts_final && !counts_equal(&s->counts, &merged.counts) && !s->recovered)
-        return err_set(err, ERR_INVALID,
-                       "the snapshot contradicts what is known of the attempt: final counts fall");
+                       "the snapshot contradicts what is known of the attempt: final counts");
     if (id_is_zero(known->run_id))
         merged.run_id = s->run_id;
+    if (!knows_admission(known)) {
+        merged.admitted_ms = s->admitted_ms;
+        merged.price_version = s->price_version;
+    }
     take_name(merged.tenant, s->tenant, sizeof(merged.tenant));
     take_name(merged.key_id, s->key_id, sizeof(merged.key_id));
     take_name(merged.model, s->model, sizeof(merged.model));

@@ -77,7 +77,8 @@ struct usage_record {
     bool counts_final;    /* the agent (or its successor) said these counts are the last */
     bool delivered_final; /* the gateway will deliver nothing more of this attempt */
     bool request_final;   /* the gateway: this was the request's last attempt */
-    bool recovered;       /* read from the counter file of a crashed run */
+    bool recovered;       /* read from the counter file of a crashed run: knows the identity and the
+                             counts but reasoning; names are empty, times and prices are 0 */
     enum usage_end ended_by;
 };
 

@@ -131,6 +131,32 @@ static void merge_takes_the_highest_in_any_order(void **state)
     assert_int_equal(usage_merge(&a, &late, NULL), 0);
 }
 
+static void a_recovered_record_adds_counts_in_any_order(void **state)
+{
+    struct usage_record seen = record(1, 0, 4, 3, 4, USAGE_END_NONE);
+    struct usage_record recovered = record(1, 0, 6, 0, 0, USAGE_END_OURS);
+    struct usage_record a;
+    struct usage_record b;
+
+    (void)state;
+    seen.counts_final = seen.delivered_final = false;
+    seen.charge_end = recovered.charge_end = 0;
+    seen.admitted_ms = 5000;
+    seen.price_version = 3;
+    recovered.tenant[0] = recovered.key_id[0] = recovered.model[0] = '\0';
+    recovered.delivered_final = false;
+    recovered.recovered = true;
+    a = seen;
+    b = recovered;
+    assert_int_equal(usage_merge(&a, &recovered, NULL), 1);
+    assert_int_equal(usage_merge(&b, &seen, NULL), 1);
+    assert_int_equal(a.counts.output, 6);
+    assert_int_equal(b.counts.reasoning, 3);
+    assert_int_equal(b.price_version, 3);
+    assert_string_equal(b.tenant, "acme");
+    assert_int_equal(usage_merge(&b, &recovered, NULL), 0);
+}
+
 static void contradictions_are_refused_and_change_nothing(void **state)
 {
     struct usage_record known = record(1, 0, 9, 5, 9, USAGE_END_MODEL);
@@ -184,6 +210,7 @@ int main(void)
         cmocka_unit_test(positions_after_a_stop_string_are_waste),
         cmocka_unit_test(without_the_gateways_word_an_end_is_ours),
         cmocka_unit_test(merge_takes_the_highest_in_any_order),
+        cmocka_unit_test(a_recovered_record_adds_counts_in_any_order),
         cmocka_unit_test(contradictions_are_refused_and_change_nothing),
         cmocka_unit_test(a_record_makes_the_round_trip),
     };
