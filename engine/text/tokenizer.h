@@ -23,7 +23,7 @@ struct tokenizer;
 
 enum {
     TOKENIZER_FILE_BYTES_MAX = 64 << 20, /* of tokenizer.json */
-    TOKENIZER_TEXT_BYTES_MAX = 64 << 20, /* of one text to encode */
+    TOKENIZER_TEXT_BYTES_MAX = 16 << 20, /* of one text to encode */
     TOKENIZER_STOP_IDS_MAX = 16,
 };
 
