@@ -8,12 +8,12 @@
 #ifndef SPATE_CRD_FIELD_H
 #define SPATE_CRD_FIELD_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/json.h"
 #include "base/str.h"
 
 enum crd_type {

@@ -7,12 +7,12 @@
 #ifndef SPATE_CRD_OBJECT_H
 #define SPATE_CRD_OBJECT_H
 
-#include <jansson.h>
 #include <stdint.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "crd/field.h"
 
 enum {
