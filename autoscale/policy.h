@@ -95,15 +95,21 @@ struct autoscale_input {
 };
 
 /* Zeroed by the caller at first. After a restart a fresh one is safe: the size of the supply counts
- * as the need of that moment, so nothing shrinks before a whole delay was seen. */
+ * as the need of that moment, so nothing shrinks before a whole delay was seen. The need of each
+ * part of the scale-down delay is kept as its highest:
+ *
+ *     part   41   42   43   44        (each a 32nd of the delay)
+ *     need    9    9    3    2  now   -> the size may fall to 3 when part 42 leaves the window
+ */
 struct autoscale_state {
     bool started;
     int desired; /* of the last decision */
+    int need;    /* of the last decision; it held until this one */
     struct {
-        int64_t part; /* number of the part of time, 0: unused */
+        int64_t part; /* number of the part of time from 1; 0: unused */
         int need;
     } window[AUTOSCALE_WINDOW_PARTS + 1];
-    int64_t window_part_ms; /* the window is cleared to the present size when this changes */
+    int64_t window_part_ms; /* the window starts anew when this changes */
 };
 
 struct autoscale_decision {
