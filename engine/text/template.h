@@ -25,6 +25,7 @@ enum {
     TEMPLATE_SOURCE_BYTES_MAX = 1 << 20,
     TEMPLATE_NODES_MAX = 65536, /* of the compiled tree */
     TEMPLATE_NESTING_MAX = 64,  /* of blocks, and of an expression */
+    TEMPLATE_MACROS_MAX = 256,
     TEMPLATE_STEPS_MAX = 8 << 20,
     TEMPLATE_VALUE_BYTES_MAX = 256 << 20, /* all values made during one rendering */
 };
