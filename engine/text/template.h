@@ -43,7 +43,7 @@ struct template_input {
     bool add_generation_prompt;
     struct str bos_token;
     struct str eos_token;
-    const struct clock *clock; /* for strftime_now, in UTC */
+    const struct clock *clock; /* of strftime_now, in UTC; NULL: the template finds it undefined */
 };
 
 /*

@@ -139,6 +139,12 @@ static int assign(struct run *run, const struct node *at, struct str name, struc
 
 /* --- expressions ----------------------------------------------------------------------------- */
 
+/* strftime_now is there only if the caller gave a clock. */
+static bool has_function(const struct run *run, struct str name)
+{
+    return template_knows_function(name) && (run->clock != NULL || !str_is(name, "strftime_now"));
+}
+
 static int evaluate_name(struct run *run, const struct node *node, struct value *out)
 {
     struct scope *where;
@@ -146,7 +152,7 @@ static int evaluate_name(struct run *run, const struct node *node, struct value 
 
     if (v != NULL)
         *out = v->value;
-    else if (template_knows_function(node->text))
+    else if (has_function(run, node->text))
         *out = (struct value){.type = VALUE_MACRO};
     else
         *out = value_undefined(node->text);
@@ -510,10 +516,11 @@ static int evaluate_call(struct run *run, const struct node *node, struct value 
     if (r < 0)
         return r;
     v = find(run, callee->text, &where);
-    if (v == NULL && template_knows_function(callee->text))
+    if (v == NULL && has_function(run, callee->text))
         return run_function(run, node, callee->text, &args, out);
     if (v == NULL || v->value.type != VALUE_MACRO || v->value.macro == NULL)
-        return run_fault(run, node, ERR_INVALID, "'%.*s' is no macro here", STR_ARG(callee->text));
+        return run_fault(run, node, ERR_INVALID, "'%.*s' cannot be called here",
+                         STR_ARG(callee->text));
     return call_macro(run, node, v->value.macro, where, &args, out);
 }
 

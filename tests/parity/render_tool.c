@@ -24,7 +24,7 @@ static int render(const json_t *c, struct buf *out, struct err *err)
         .add_generation_prompt = json_is_true(json_object_get(c, "add_generation_prompt")),
         .bos_token = json_str(json_object_get(c, "bos_token")),
         .eos_token = json_str(json_object_get(c, "eos_token")),
-        .clock = &clock.clock,
+        .clock = json_object_get(c, "now_ms") == NULL ? NULL : &clock.clock,
     };
     int r = template_compile(&t, json_str(json_object_get(c, "template")), "template", err);
 
