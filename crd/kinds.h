@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside crd/: the kinds, the rows that all kinds share, and patterns that rows have in common. */
+#ifndef SPATE_CRD_KINDS_H
+#define SPATE_CRD_KINDS_H
+
+#include "crd/field.h"
+
+extern const struct crd_kind crd_kind_model_deployment;
+extern const struct crd_kind crd_kind_tenant;
+extern const struct crd_kind crd_kind_price_book;
+
+#define CRD_DNS_LABEL       "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+#define CRD_DNS_LABEL_MEANS "lower-case letters, digits and inner dashes"
+
+/* Of a model as "namespace/name". */
+#define CRD_LABEL_PART "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+
+/* apiVersion, kind and metadata. */
+const struct crd_field *crd_common_fields(size_t *count);
+
+/* All rows of a kind by index, the shared ones first; NULL at the end. */
+const struct crd_field *crd_field_at(const struct crd_kind *kind, size_t index);
+
+/* The name of the member if the row is directly below `parent` ("" is the top), else NULL. */
+const char *crd_field_name_below(const struct crd_field *field, const char *parent);
+
+#endif

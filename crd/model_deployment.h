@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ModelDeployment as C structs. Zero stands for "not given" where a comment says so. */
+#ifndef SPATE_CRD_MODEL_DEPLOYMENT_H
+#define SPATE_CRD_MODEL_DEPLOYMENT_H
+
+#include "crd/object.h"
+
+enum {
+    CRD_REPLICAS_MAX = 1000,
+    CRD_WARMUPS_MAX = 16,
+    CRD_CONDITIONS_MAX = 16,
+    CRD_DECISIONS_MAX = 16,
+    CRD_PODS_MAX = 2 * CRD_REPLICAS_MAX, /* those that come and those that still drain */
+};
+
+enum crd_scaling_mode { CRD_SCALING_AUTO, CRD_SCALING_MANUAL };
+
+struct crd_warmup {
+    struct str name;      /* may be empty */
+    struct str schedule;  /* five cron fields */
+    struct str time_zone; /* IANA name; default "Etc/UTC" */
+    int64_t replicas;
+    int64_t duration_s;
+};
+
+struct crd_model_spec {
+    struct str uri;  /* "file:///models/brook" */
+    struct str name; /* what clients call it; metadata.name if not given */
+
+    int64_t slots;          /* requests that one replica works on at once */
+    int64_t context_tokens; /* 0: the model's own */
+    int64_t kv_cache_mib;   /* 0: the agent's choice */
+    int64_t threads;        /* 0: the agent's choice */
+    int64_t chunk_tokens;   /* 0: the agent's choice */
+
+    int mode;         /* enum crd_scaling_mode */
+    int64_t replicas; /* mode Manual only */
+    int64_t min_replicas;
+    int64_t max_replicas;
+    int64_t target_percent;
+    int64_t idle_after_s; /* 0: never */
+    int64_t scale_down_delay_s;
+    struct crd_warmup *warmups;
+    int warmup_count;
+};
+
+/* True, False, Unknown: the texts are the enum's names. */
+enum crd_truth { CRD_TRUE, CRD_FALSE, CRD_UNKNOWN };
+
+struct crd_condition {
+    struct str type;
+    int status; /* enum crd_truth */
+    struct str reason;
+    struct str message;
+    int64_t last_transition_ms;
+    int64_t observed_generation;
+};
+
+struct crd_decision {
+    int64_t time_ms;
+    int64_t from;
+    int64_t to;
+    struct str reason; /* one CamelCase word */
+    struct str message;
+};
+
+enum crd_pod_phase {
+    CRD_POD_PENDING,
+    CRD_POD_LOADING,
+    CRD_POD_READY,
+    CRD_POD_DRAINING,
+    CRD_POD_FAILED,
+    CRD_POD_PHASE_COUNT
+};
+
+struct crd_pod {
+    struct str name;
+    struct str uid;
+    int phase; /* enum crd_pod_phase */
+    struct str address;
+    struct str message;
+};
+
+struct crd_model_status {
+    int64_t observed_generation;
+    int64_t replicas; /* pods that exist, draining ones included */
+    int64_t ready_replicas;
+    int64_t desired_replicas;
+    struct crd_condition *conditions;
+    int condition_count;
+    struct crd_decision *decisions; /* newest first */
+    int decision_count;
+    int64_t cold_start_last_ms; /* 0: none measured yet */
+    int64_t cold_start_median_ms;
+    int64_t cold_start_p90_ms;
+    struct crd_pod *pods;
+    int pod_count;
+};
+
+/* "True", "Ready" ...; NULL out of range. */
+const char *crd_truth_name(int truth);
+const char *crd_pod_phase_name(int phase);
+
+/* Strings and lists live in the arena: the object may go. */
+int crd_model_spec_read(struct crd_model_spec *out, const struct crd_object *object,
+                        struct arena *arena, struct err *err);
+/* Of an object without status: all zero. */
+int crd_model_status_read(struct crd_model_status *out, const struct crd_object *object,
+                          struct arena *arena, struct err *err);
+/* A new tree for the object's status. */
+int crd_model_status_write(const struct crd_model_status *status, json_t **out, struct err *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The settings of engine_config with their defaults and limits applied; pure. */
+#ifndef SPATE_ENGINE_PLAN_H
+#define SPATE_ENGINE_PLAN_H
+
+#include "base/err.h"
+#include "engine/engine.h"
+
+struct plan_limits {
+    int slots;
+    int queue_max;
+    int chunk_tokens; /* at least `slots`, so that every sequence decodes in every step */
+};
+
+/* -ERR_INVALID, naming the setting. */
+int plan_limits(struct plan_limits *out, const struct engine_config *config, struct err *err);
+
+#endif
