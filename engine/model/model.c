@@ -149,14 +149,14 @@ static int read_frequencies(float *out, struct weights *w, struct err *err)
     return 0;
 }
 
-static int open_backend(struct model *m, struct err *err)
+static int open_backend(struct model *m, const char *path, struct err *err)
 {
     float frequencies[MODEL_HEAD_DIM_MAX / 2];
     struct backend_shape shape = shape_of(weights_config(m->weights), &m->options);
     int r = read_frequencies(frequencies, m->weights, err);
 
     if (r < 0)
-        return r;
+        return err_wrap(err, r, "%s", path);
     shape.rope_frequencies = frequencies;
     return backend_cpu_open(&m->backend, &shape, m->options.threads, m->options.isa, err);
 }
@@ -181,7 +181,7 @@ static int open_parts(struct model *m, const char *path, struct engine_progress 
     if (r == 0)
         r = fill_info(&m->info, m->weights, m->options.isa, err);
     if (r == 0)
-        r = open_backend(m, err);
+        r = open_backend(m, path, err);
     if (r == 0)
         r = allocate(m, err);
     if (r == 0)

@@ -420,7 +420,7 @@ static void break_offset(struct buf *f)
     char *at = memmem(f->ptr, f->len, name, sizeof(name) - 1);
 
     assert_non_null(at);
-    at[sizeof(name) - 1 + 4 + 16 + 4 + 2] = 1; /* 64 KiB on: inside the file no more */
+    at[sizeof(name) - 1 + 4 + 16 + 4 + 3] = 1; /* 16 MiB on: outside the file */
 }
 
 static void break_size(struct buf *f)
