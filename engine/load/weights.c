@@ -41,7 +41,8 @@ void weights_close(struct weights *w)
         mem_free(w->entries[i].owned);
     for (int i = 0; i < w->file_count; i++) {
         safetensors_free(w->files[i].safetensors);
-        file_map_close(&w->files[i].map);
+        if (!w->files[i].is_borrowed)
+            file_map_close(&w->files[i].map);
         mem_free(w->files[i].name);
     }
     gguf_meta_free(w->gguf);
