@@ -16,7 +16,8 @@
 enum {
     ROWS = 4,   /* rows of weights in a register block */
     TOKENS = 3, /* rows of x in a register block: 12 sums, 3 inputs, 1 weight = 16 registers */
-    PANEL_TOKENS = 24 /* rows of x that stay in the cache while a task's weights pass by */
+    PANEL_TOKENS = 24, /* rows of x that stay in the cache while a task's weights pass by */
+    PREFETCH_ROWS = 8  /* rows of weights that are asked for ahead of their use */
 };
 
 INLINE float add_lanes(__m256 v)
@@ -36,6 +37,11 @@ INLINE __m256i first_lanes(int count)
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane);
 }
 
+INLINE size_t type_bytes(enum tensor_type type)
+{
+    return type == TENSOR_F32 ? sizeof(float) : sizeof(uint16_t);
+}
+
 INLINE __m256 load_weights(const void *row, enum tensor_type type, int column)
 {
     if (type == TENSOR_F32)
@@ -52,7 +58,7 @@ INLINE __m256 load_weights(const void *row, enum tensor_type type, int column)
 INLINE __m256 load_weights_tail(const void *row, enum tensor_type type, int column, int count)
 {
     char padded[KERNEL_LANES * sizeof(float)] = {0};
-    size_t bytes = type == TENSOR_F32 ? sizeof(float) : sizeof(uint16_t);
+    size_t bytes = type_bytes(type);
 
     memcpy(padded, (const char *)row + (size_t)column * bytes, (size_t)count * bytes);
     return load_weights(padded, type, 0);
@@ -60,7 +66,7 @@ INLINE __m256 load_weights_tail(const void *row, enum tensor_type type, int colu
 
 INLINE const void *weight_row(const struct matrix *w, int row, enum tensor_type type)
 {
-    size_t bytes = type == TENSOR_F32 ? sizeof(float) : sizeof(uint16_t);
+    size_t bytes = type_bytes(type);
 
     return (const char *)w->data + (size_t)row * (size_t)w->columns * bytes;
 }
@@ -75,12 +81,15 @@ INLINE void store_sum(const struct linear *job, int token, int row, __m256 lanes
     *out = job->add ? *out + sum : sum;
 }
 
-/* `rows` x `tokens` dot products side by side; both and `type` are constants where this is used. */
+/* `rows` x `tokens` dot products side by side; both and `type` are constants where this is used.
+ * `first`: these weights come from memory, not from the cache, and so will the next rows. */
 INLINE void dot_block(const struct linear *job, const float *x, int row, int token, const int rows,
-                      const int tokens, const enum tensor_type type)
+                      const int tokens, const enum tensor_type type, const bool first)
 {
     const struct matrix *w = job->weight;
     const int columns = w->columns;
+    const size_t bytes = type_bytes(type);
+    const size_t ahead = (size_t)PREFETCH_ROWS * (size_t)columns * bytes;
     const void *weights[ROWS];
     const float *inputs[TOKENS];
     __m256 sums[ROWS][TOKENS];
@@ -106,6 +115,10 @@ INLINE void dot_block(const struct linear *job, const float *x, int row, int tok
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
             const __m256 weight = load_weights(weights[r], type, column);
+
+            if (first)
+                _mm_prefetch((const char *)weights[r] + ahead + (size_t)column * bytes,
+                             _MM_HINT_T0);
 
 #pragma GCC unroll 8
             for (int t = 0; t < tokens; t++)
@@ -139,12 +152,16 @@ INLINE void dot_rows(const struct linear *job, const float *x, int row, const in
 {
     int token = from;
 
+    if (from == 0 && to >= TOKENS) {
+        dot_block(job, x, row, token, rows, TOKENS, type, true);
+        token = TOKENS;
+    }
     for (; token + TOKENS <= to; token += TOKENS)
-        dot_block(job, x, row, token, rows, TOKENS, type);
+        dot_block(job, x, row, token, rows, TOKENS, type, false);
     if (to - token == 2)
-        dot_block(job, x, row, token, rows, 2, type);
+        dot_block(job, x, row, token, rows, 2, type, to == 2);
     else if (to - token == 1)
-        dot_block(job, x, row, token, rows, 1, type);
+        dot_block(job, x, row, token, rows, 1, type, to == 1);
 }
 
 INLINE void linear_typed(const struct linear *job, const float *x, int count, int row_from,

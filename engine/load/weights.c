@@ -41,7 +41,8 @@ void weights_close(struct weights *w)
         mem_free(w->entries[i].owned);
     for (int i = 0; i < w->file_count; i++) {
         safetensors_free(w->files[i].safetensors);
-        file_map_close(&w->files[i].map);
+        if (!w->files[i].is_borrowed)
+            file_map_close(&w->files[i].map);
         mem_free(w->files[i].name);
     }
     gguf_meta_free(w->gguf);
@@ -192,17 +193,19 @@ int weights_take(struct weights *w, const char *name, int dim_count, const int64
     return 0;
 }
 
+/* The first in the order of the files, so that the message is always the same. */
 int weights_check_used(const struct weights *w, struct err *err)
 {
-    const struct map_entry *slot;
+    const struct map_entry *slot, *first = NULL;
 
     for (size_t at = 0; (slot = map_next(&w->by_name, &at)) != NULL;) {
         const struct weights_entry *entry = slot->value;
 
-        if (!entry->used)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "tensor '%s' is none of %s's; use a model without it", slot->key,
-                           model_architecture_name(w->config.architecture));
+        if (!entry->used && (first == NULL || entry < (struct weights_entry *)first->value))
+            first = slot;
     }
-    return 0;
+    if (first == NULL)
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED, "tensor '%s' is none of %s's; use a model without it",
+                   first->key, model_architecture_name(w->config.architecture));
 }

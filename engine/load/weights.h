@@ -24,6 +24,8 @@ struct weights;
 
 /* Reads headers and configuration only. The caller owns *out. */
 int weights_open(struct weights **out, const char *path, struct err *err);
+/* The same from the bytes of a GGUF file, which must outlive *out. */
+int weights_open_bytes(struct weights **out, const uint8_t *bytes, size_t size, struct err *err);
 void weights_close(struct weights *w);
 void weights_closep(struct weights **w); /* for CLEANUP */
 

@@ -187,7 +187,8 @@ static int open_sharded(struct weights *w, const char *folder, struct err *err)
     r = open_files(w, folder, &index, err);
     if (r < 0)
         return r;
-    return check_index(w, &index, err);
+    r = check_index(w, &index, err);
+    return r < 0 ? err_wrap(err, r, "%s", folder) : 0;
 }
 
 int weights_open_folder(struct weights *w, const char *folder, struct err *err)
@@ -209,5 +210,6 @@ int weights_open_folder(struct weights *w, const char *folder, struct err *err)
         r = open_sharded(w, folder, err);
     if (r < 0)
         return r;
-    return add_all_tensors(w, err);
+    r = add_all_tensors(w, err);
+    return r < 0 ? err_wrap(err, r, "%s", folder) : 0;
 }

@@ -192,3 +192,24 @@ int weights_open_gguf(struct weights *w, const char *path, struct err *err)
         return err_wrap(err, r, "%s", path);
     return 0;
 }
+
+int weights_open_bytes(struct weights **out, const uint8_t *bytes, size_t size, struct err *err)
+{
+    CLEANUP(weights_closep) struct weights *w = mem_alloc(sizeof(*w));
+    int r;
+
+    if (w == NULL)
+        return err_no_memory(err);
+    map_init(&w->by_name, WEIGHTS_TENSORS_MAX);
+    w->files = mem_alloc(sizeof(*w->files));
+    if (w->files == NULL)
+        return err_no_memory(err);
+    w->files[0].map = (struct file_map){bytes, size};
+    w->files[0].is_borrowed = true;
+    w->file_count = 1;
+    r = read_all(w, err);
+    if (r < 0)
+        return r;
+    *out = STEAL(w);
+    return 0;
+}

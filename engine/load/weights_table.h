@@ -12,6 +12,7 @@
 struct weights_file {
     char *name; /* for messages and the digest: without its folder */
     struct file_map map;
+    bool is_borrowed;                /* the bytes are somebody else's: nothing to unmap */
     struct safetensors *safetensors; /* NULL for GGUF */
 };
 

@@ -77,13 +77,25 @@ static int fill_info(struct model_info *info, const struct weights *w, enum engi
     return 0;
 }
 
-int model_inspect(struct model_info *out, const char *path, enum engine_isa isa, struct err *err)
+static int open_weights(struct weights **out, const char *path, struct err *err)
 {
     CLEANUP(weights_closep) struct weights *w = NULL;
     int r = weights_open(&w, path, err);
 
-    if (r == 0)
-        r = transformer_check(w, err);
+    if (r < 0)
+        return r;
+    r = transformer_check(w, err);
+    if (r < 0)
+        return err_wrap(err, r, "%s", path);
+    *out = STEAL(w);
+    return 0;
+}
+
+int model_inspect(struct model_info *out, const char *path, enum engine_isa isa, struct err *err)
+{
+    CLEANUP(weights_closep) struct weights *w = NULL;
+    int r = open_weights(&w, path, err);
+
     if (r < 0)
         return r;
     return fill_info(out, w, isa, err);
@@ -137,14 +149,14 @@ static int read_frequencies(float *out, struct weights *w, struct err *err)
     return 0;
 }
 
-static int open_backend(struct model *m, struct err *err)
+static int open_backend(struct model *m, const char *path, struct err *err)
 {
     float frequencies[MODEL_HEAD_DIM_MAX / 2];
     struct backend_shape shape = shape_of(weights_config(m->weights), &m->options);
     int r = read_frequencies(frequencies, m->weights, err);
 
     if (r < 0)
-        return r;
+        return err_wrap(err, r, "%s", path);
     shape.rope_frequencies = frequencies;
     return backend_cpu_open(&m->backend, &shape, m->options.threads, m->options.isa, err);
 }
@@ -164,14 +176,12 @@ static int allocate(struct model *m, struct err *err)
 static int open_parts(struct model *m, const char *path, struct engine_progress *progress,
                       struct err *err)
 {
-    int r = weights_open(&m->weights, path, err);
+    int r = open_weights(&m->weights, path, err);
 
-    if (r == 0)
-        r = transformer_check(m->weights, err);
     if (r == 0)
         r = fill_info(&m->info, m->weights, m->options.isa, err);
     if (r == 0)
-        r = open_backend(m, err);
+        r = open_backend(m, path, err);
     if (r == 0)
         r = allocate(m, err);
     if (r == 0)

@@ -13,27 +13,14 @@
 #include "base/json.h"
 #include "base/mem.h"
 
-enum { FILE_BYTES_MAX = 64 << 20, TENSORS_MAX = 256, NAME_BYTES = 96 };
+enum { FILE_BYTES_MAX = 64 << 20 };
 
-struct planned {
-    char name[NAME_BYTES];
-    int rows; /* 0: a vector */
-    int columns;
-    float scale;
-    float offset;
-};
-
-struct plan {
-    struct planned tensors[TENSORS_MAX];
-    int count;
-};
-
-static void add(struct plan *p, int layer, const char *name, int rows, int columns, float scale,
-                float offset)
+static void add(struct random_plan *p, int layer, const char *name, int rows, int columns,
+                float scale, float offset)
 {
     struct planned *t = &p->tensors[p->count++];
 
-    assert_in_range(p->count, 1, TENSORS_MAX);
+    assert_in_range(p->count, 1, PLANNED_MAX);
     if (layer < 0)
         snprintf(t->name, sizeof(t->name), "%s", name);
     else
@@ -44,12 +31,12 @@ static void add(struct plan *p, int layer, const char *name, int rows, int colum
     t->offset = offset;
 }
 
-static void add_matrix(struct plan *p, int layer, const char *name, int rows, int columns)
+static void add_matrix(struct random_plan *p, int layer, const char *name, int rows, int columns)
 {
     add(p, layer, name, rows, columns, 1 / sqrtf((float)columns), 0);
 }
 
-static void make_plan(struct plan *p, const struct random_model *m)
+void random_model_plan(struct random_plan *p, const struct random_model *m)
 {
     int q_width = m->heads * m->head_dim;
     int kv_width = m->kv_heads * m->head_dim;
@@ -77,12 +64,12 @@ static void make_plan(struct plan *p, const struct random_model *m)
     }
 }
 
-static size_t planned_elements(const struct planned *t)
+size_t planned_elements(const struct planned *t)
 {
     return (size_t)(t->rows == 0 ? 1 : t->rows) * (size_t)t->columns;
 }
 
-static void write_header(struct buf *out, const struct plan *p, enum tensor_type type)
+static void write_header(struct buf *out, const struct random_plan *p, enum tensor_type type)
 {
     struct json_writer w;
     size_t at = 0;
@@ -136,30 +123,36 @@ static void write_value(struct buf *out, float value, enum tensor_type type)
         buf_append(out, &brain, sizeof(brain));
 }
 
-void random_model_weights(struct buf *out, const struct random_model *m)
+void random_model_header(struct buf *out, const struct random_plan *p, enum tensor_type type)
 {
-    static struct plan plan;
-    struct rng_seeded seeded;
     struct buf header;
     uint64_t length;
 
-    make_plan(&plan, m);
-    rng_seeded_init(&seeded, m->seed);
     buf_init(out, FILE_BYTES_MAX);
     buf_init(&header, FILE_BYTES_MAX);
-    write_header(&header, &plan, m->type);
+    write_header(&header, p, type);
     while (header.len % 8 != 0)
         buf_append_char(&header, ' ');
     length = header.len;
     buf_append(out, &length, sizeof(length));
     buf_append_str(out, buf_str(&header));
+    buf_fini(&header);
+}
+
+void random_model_weights(struct buf *out, const struct random_model *m)
+{
+    static struct random_plan plan;
+    struct rng_seeded seeded;
+
+    random_model_plan(&plan, m);
+    rng_seeded_init(&seeded, m->seed);
+    random_model_header(out, &plan, m->type);
     for (int i = 0; i < plan.count; i++) {
         const struct planned *t = &plan.tensors[i];
 
         for (size_t k = 0; k < planned_elements(t); k++)
             write_value(out, random_value(&seeded.rng) * t->scale + t->offset, m->type);
     }
-    buf_fini(&header);
     assert_false(out->failed);
 }
 
@@ -189,7 +182,7 @@ void random_model_config(struct buf *out, const struct random_model *m)
     assert_false(out->failed);
 }
 
-static void write_file(const char *folder, const char *name, struct str data)
+void write_test_file(const char *folder, const char *name, struct str data)
 {
     CLEANUP(mem_freep) char *path = path_join(folder, name);
     FILE *file;
@@ -208,8 +201,8 @@ void random_model_write(const char *folder, const struct random_model *m)
     assert_int_equal(file_make_folder(folder, NULL), 0);
     random_model_config(&config, m);
     random_model_weights(&weights, m);
-    write_file(folder, "config.json", buf_str(&config));
-    write_file(folder, "model.safetensors", buf_str(&weights));
+    write_test_file(folder, "config.json", buf_str(&config));
+    write_test_file(folder, "model.safetensors", buf_str(&weights));
     buf_fini(&config);
     buf_fini(&weights);
 }
