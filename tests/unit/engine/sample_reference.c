@@ -90,7 +90,7 @@ void reference_chances(double *chances, const float *logits, int vocab_size,
                        const struct sample_input *input)
 {
     double values[REFERENCE_VOCAB_MAX];
-    int32_t order[REFERENCE_VOCAB_MAX];
+    int32_t order[REFERENCE_VOCAB_MAX] = {0};
     double total;
 
     for (int32_t id = 0; id < vocab_size; id++)
