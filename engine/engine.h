@@ -118,8 +118,10 @@ enum engine_finish {
 };
 
 /* Work done for one attempt, cumulative. input_computed + input_cached = prompt tokens processed so
- * far of prompt and earlier output; recomputed counts tokens computed again after a preemption and
- * earlier output (of other attempts) computed again here. Each computed token is in exactly one. */
+ * far, which is prompt_count from the first token of output on, whatever was preempted. recomputed
+ * counts tokens computed again after a preemption and earlier output (of other attempts) computed
+ * again here. Each computed token is in exactly one; what is found in the prefix cache after a
+ * preemption, or of the earlier output, is in none. */
 struct engine_counts {
     uint64_t input_computed; /* prompt tokens computed, once each */
     uint64_t input_cached;   /* prompt tokens found in the prefix cache */
@@ -138,7 +140,8 @@ struct engine_event {
     int id_count; /* 0 only in an event that finishes */
     int32_t ids[ENGINE_EVENT_IDS_MAX];
     enum engine_finish finish; /* not NONE: the last event of this handle */
-    int cached_tokens;         /* prompt tokens that came from the prefix cache */
+    int cached_tokens;         /* prompt tokens that came from the prefix cache (input_cached); a
+                                  multiple of 16, the same in all events that carry ids */
     struct engine_counts counts;
     /* For ids[i]: chosen[i], and top[i][0..logprob_count-1], best first. -1: not asked for. */
     int logprob_count;
@@ -169,21 +172,37 @@ int engine_open(struct engine **out, const struct engine_config *config,
 void engine_close(struct engine *e);
 const struct engine_plan *engine_plan_of(const struct engine *e);
 
-/* -ERR_BUSY: no room now, try elsewhere. -ERR_INVALID: can never be served (too long, bad id ...). */
+/* -ERR_BUSY: no room now (slots + queue_max requests live, or that many rows and the spare ones not
+ * released), try elsewhere. -ERR_INVALID: can never be served: too long, an id or parameter out of
+ * range (the message names it), or the handle is in use. All is copied.
+ *
+ * Where `output` is complete already (its last id is a stop id, or it has max_output tokens or fills
+ * the context), the next step ends the attempt with an event without ids and with counts of zero: an
+ * earlier attempt had made the last token, but did not live to say so. */
 int engine_submit(struct engine *e, const struct engine_request *request, struct err *err);
 
-/* The attempt ends in the next engine_step with ENGINE_FINISH_CANCELLED, its counts final. Unknown
- * handles are ignored (it may have ended meanwhile). */
+/* The attempt ends in the next engine_step with ENGINE_FINISH_CANCELLED, its counts final, whether it
+ * waits or runs; nothing more is computed for it. Unknown handles are ignored (it may have ended
+ * meanwhile). */
 void engine_cancel(struct engine *e, uint64_t handle);
 
 /* One step for all running sequences. Writes up to `capacity` events (give at least `slots` +
- * `queue_max`) and returns how many; 0 with *idle true when there is nothing to do. A failure means
- * that the engine is broken: stop using it. The counters are committed before this returns. */
+ * `queue_max`, else -ERR_INVALID) and returns how many; 0 with *idle true when there is nothing to
+ * do. Each live request has at most one event in a step, and none while its prompt is processed or it
+ * waits. A failure means that the engine is broken: stop using it (all further steps fail). The
+ * counters are committed before this returns, after a failure too.
+ *
+ * Order within a step: cancelled requests end; every sequence that decodes gets its token; prompts
+ * get what is left of chunk_tokens, by priority, then age; then waiting requests are admitted in the
+ * same order. A waiting request of higher priority displaces a running one of lower. Whoever loses
+ * its KV blocks waits and is computed again: no event tells of it, only `recomputed`. */
 int engine_step(struct engine *e, struct engine_event *events, int capacity, bool *idle,
                 struct err *err);
 
 /* Frees the attempt's row in the counter file, once its final counts are durable elsewhere. Must be
- * called for each finished handle: rows are limited to slots + queue_max + ENGINE_ROWS_SPARE. */
+ * called for each finished handle: rows are limited to slots + queue_max + ENGINE_ROWS_SPARE. The
+ * file shows it from the next engine_step on, idle ones included. Ignored for unknown handles and
+ * for those that have not ended. */
 void engine_release(struct engine *e, uint64_t handle);
 enum { ENGINE_ROWS_SPARE = 256 };
 
