@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Collecting and acknowledging: see collector.h. A lost acknowledgement only means that the record
+ * is collected again, which the ledger does not mind. */
+#include "gateway/collector.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/control.h"
+#include "gateway/gateway.h"
+
+struct release {
+    struct release *next;
+    char address[TABLE_ADDRESS_MAX];
+    struct id128 request_id;
+    uint32_t attempt;
+    uint64_t sequence;
+};
+
+struct collector {
+    struct gateway *g;
+    struct loop_timer tick;
+    struct loop_timer flush;
+    unsigned ticks;
+    struct release *waiting; /* newest first */
+    struct release *ready;
+};
+
+/* One call to one agent; owns itself until done. */
+struct collection {
+    struct collector *c;
+    char address[TABLE_ADDRESS_MAX];
+    int status;
+    struct buf body;
+};
+
+static int start_call(struct collector *c, const struct http_call_options *call)
+{
+    const char *token = control_token(c->g->control, TOKEN_AUDIENCE_AGENT);
+    char authorization[TOKEN_TEXT_MAX + 16];
+    struct http_header header;
+    struct http_call_options options = *call;
+    struct http_call *started = NULL;
+
+    if (token == NULL)
+        return -ERR_DENIED;
+    snprintf(authorization, sizeof(authorization), "Bearer %s", token);
+    header = (struct http_header){STR("authorization"), str_of(authorization)};
+    options.headers = &header;
+    options.header_count = 1;
+    options.connect_timeout_ms = STREAM_SILENCE_MS;
+    options.first_byte_timeout_ms = STREAM_SILENCE_MS;
+    return http_call_start(&started, c->g->client, &options, NULL);
+}
+
+/* --- acknowledging -------------------------------------------------------------------------- */
+
+static void acks_on_head(struct http_call *call, void *user, int status,
+                         const struct http_headers *headers)
+{
+    (void)call;
+    (void)user;
+    (void)status;
+    (void)headers;
+}
+
+static void acks_on_data(struct http_call *call, void *user, struct str bytes)
+{
+    (void)call;
+    (void)user;
+    (void)bytes;
+}
+
+static void acks_on_done(struct http_call *call, void *user, enum http_result result,
+                         const struct err *err)
+{
+    (void)call;
+    (void)user;
+    if (result != HTTP_DONE)
+        log_debug("acknowledgement of usage records was lost", LOG_ERR(err));
+}
+
+/* Moves up to COLLECTOR_ACKS_MAX releases for `address` into the body; the rest stays in *list. */
+static int write_acks(struct release **list, const char *address, struct buf *body)
+{
+    struct json_writer w;
+    int count = 0;
+
+    json_writer_init(&w, body);
+    json_open(&w, '{');
+    json_key(&w, "attempts");
+    json_open(&w, '[');
+    for (struct release **link = list; *link != NULL && count < COLLECTOR_ACKS_MAX;) {
+        struct release *r = *link;
+        char id[ID_TEXT_LEN + 1];
+
+        if (strcmp(r->address, address) != 0) {
+            link = &r->next;
+            continue;
+        }
+        id_format(r->request_id, id);
+        json_open(&w, '{');
+        json_put_text(&w, "request_id", id);
+        json_put_u64(&w, "attempt", r->attempt);
+        json_close(&w, '}');
+        *link = r->next;
+        mem_free(r);
+        count++;
+    }
+    json_close(&w, ']');
+    json_close(&w, '}');
+    return count;
+}
+
+static void on_flush(void *object)
+{
+    struct collector *c = object;
+
+    while (c->ready != NULL) {
+        char address[TABLE_ADDRESS_MAX];
+        struct buf body;
+
+        snprintf(address, sizeof(address), "%s", c->ready->address);
+        buf_init(&body, 1 << 20);
+        write_acks(&c->ready, address, &body);
+        (void)start_call(c, &(struct http_call_options){
+                                .address = str_of(address),
+                                .method = STR("POST"),
+                                .target = STR(STREAM_PATH_ACK),
+                                .body = buf_str(&body),
+                                .on_head = acks_on_head,
+                                .on_data = acks_on_data,
+                                .on_done = acks_on_done,
+                            });
+        buf_fini(&body);
+    }
+}
+
+void collector_release(struct collector *c, const char *address, struct id128 request_id,
+                       uint32_t attempt, uint64_t sequence)
+{
+    struct release *r = mem_alloc(sizeof(*r));
+
+    if (r == NULL)
+        return; /* it is collected later */
+    snprintf(r->address, sizeof(r->address), "%s", address);
+    r->request_id = request_id;
+    r->attempt = attempt;
+    r->sequence = sequence;
+    r->next = c->waiting;
+    c->waiting = r;
+}
+
+void collector_on_durable(struct collector *c, uint64_t sequence)
+{
+    for (struct release **link = &c->waiting; *link != NULL;) {
+        struct release *r = *link;
+
+        if (r->sequence > sequence) {
+            link = &r->next;
+            continue;
+        }
+        *link = r->next;
+        r->next = c->ready;
+        c->ready = r;
+    }
+    if (c->ready != NULL && !loop_timer_running(&c->flush))
+        loop_timer_start(&c->g->loop, &c->flush, COLLECTOR_FLUSH_MS);
+}
+
+/* --- collecting ----------------------------------------------------------------------------- */
+
+static void take_record(struct collection *n, const json_t *object)
+{
+    struct usage_record record;
+    struct err err = {0};
+    uint64_t sequence = 0;
+    int r = usage_read(&record, object, &err);
+
+    if (r == 0)
+        r = meter_append(n->c->g->meter, &record, &sequence, &err);
+    if (r < 0) {
+        log_warn("a collected usage record can't be taken", LOG_STR("agent", n->address),
+                 LOG_ERR(&err));
+        return;
+    }
+    collector_release(n->c, n->address, record.request_id, record.attempt, sequence);
+}
+
+static void take_records(struct collection *n)
+{
+    json_auto_t *tree = NULL;
+    json_t *records = NULL;
+    struct err err = {0};
+
+    if (n->status != 200 ||
+        json_read(&tree, buf_str(&n->body), &json_limits_default, "usage records", &err) < 0 ||
+        json_get_array(tree, "records", true, &records, &err) < 0)
+        return;
+    for (size_t i = 0; i < json_array_size(records); i++)
+        take_record(n, json_array_get(records, i));
+    gateway_metrics_collected(&n->c->g->counters, json_array_size(records));
+}
+
+static void on_head(struct http_call *call, void *user, int status,
+                    const struct http_headers *headers)
+{
+    (void)call;
+    (void)headers;
+    ((struct collection *)user)->status = status;
+}
+
+static void on_data(struct http_call *call, void *user, struct str bytes)
+{
+    (void)call;
+    (void)buf_append_str(&((struct collection *)user)->body, bytes);
+}
+
+static void on_done(struct http_call *call, void *user, enum http_result result,
+                    const struct err *err)
+{
+    struct collection *n = user;
+
+    (void)call;
+    (void)err;
+    if (result == HTTP_DONE && !n->body.failed)
+        take_records(n);
+    buf_fini(&n->body);
+    mem_free(n);
+}
+
+static void collect(struct collector *c, const struct gw_pod *pod, int64_t older_than_ms)
+{
+    struct collection *n = mem_alloc(sizeof(*n));
+    char target[96];
+
+    if (n == NULL)
+        return;
+    n->c = c;
+    snprintf(n->address, sizeof(n->address), "%s", pod->address);
+    buf_init(&n->body, 32 << 20);
+    snprintf(target, sizeof(target), STREAM_PATH_USAGE "?older_than_ms=%lld",
+             (long long)older_than_ms);
+    if (start_call(c, &(struct http_call_options){
+                          .address = str_of(n->address),
+                          .method = STR("GET"),
+                          .target = str_of(target),
+                          .on_head = on_head,
+                          .on_data = on_data,
+                          .on_done = on_done,
+                          .user = n,
+                      }) < 0) {
+        buf_fini(&n->body);
+        mem_free(n);
+    }
+}
+
+static void on_tick(void *object)
+{
+    enum { DRAINING_AGE_MS = 500 };
+    struct collector *c = object;
+    bool all = c->ticks++ % COLLECTOR_EVERY_TICKS == 0;
+    struct map_entry *e;
+
+    for (size_t at = 0; (e = map_next(&c->g->table.pods, &at)) != NULL;) {
+        const struct gw_pod *pod = e->value;
+
+        if (pod->address[0] == '\0' || !pod->listed)
+            continue;
+        if (pod->draining)
+            collect(c, pod, DRAINING_AGE_MS);
+        else if (all)
+            collect(c, pod, c->g->settings->collect_after_ms);
+    }
+    loop_timer_start(&c->g->loop, &c->tick, COLLECTOR_TICK_MS);
+}
+
+int collector_new(struct collector **out, struct gateway *g, struct err *err)
+{
+    struct collector *c = mem_alloc(sizeof(*c));
+
+    if (c == NULL)
+        return err_no_memory(err);
+    c->g = g;
+    loop_timer_init(&c->tick, on_tick, c);
+    loop_timer_init(&c->flush, on_flush, c);
+    loop_timer_start(&g->loop, &c->tick, COLLECTOR_TICK_MS);
+    *out = c;
+    return 0;
+}
+
+static void free_list(struct release *list)
+{
+    while (list != NULL) {
+        struct release *next = list->next;
+
+        mem_free(list);
+        list = next;
+    }
+}
+
+void collector_free(struct collector *c)
+{
+    if (c == NULL)
+        return;
+    loop_timer_stop(&c->tick);
+    loop_timer_stop(&c->flush);
+    free_list(c->waiting);
+    free_list(c->ready);
+    mem_free(c);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Final usage records between agents and this gateway's log. An agent keeps each final record until
+ * a gateway says that it has it durably:
+ *
+ *     the gateway's own flights   END event -> own final record -> durable -> acknowledged
+ *     everything else             collected from the agent after a while -> log -> durable ->
+ * acknowledged
+ *
+ * The second way covers gateways that died, streams that broke and successors of crashed agents.
+ */
+#ifndef SPATE_GATEWAY_COLLECTOR_H
+#define SPATE_GATEWAY_COLLECTOR_H
+
+#include "base/err.h"
+#include "base/id.h"
+
+struct collector;
+struct gateway;
+
+enum {
+    COLLECTOR_TICK_MS = 1000,
+    COLLECTOR_EVERY_TICKS = 5, /* for pods that are not draining */
+    COLLECTOR_FLUSH_MS = 100,
+    COLLECTOR_ACKS_MAX = 500, /* in one call */
+};
+
+int collector_new(struct collector **out, struct gateway *g, struct err *err);
+void collector_free(struct collector *c); /* NULL is allowed */
+
+/* The record with this sequence covers the attempt: acknowledge it to the agent once durable. */
+void collector_release(struct collector *c, const char *address, struct id128 request_id,
+                       uint32_t attempt, uint64_t sequence);
+void collector_on_durable(struct collector *c, uint64_t sequence);
+
+#endif

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One attempt on a pod: see flight.h. The pod's stream comes in here, event by event. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "gateway/control.h"
+#include "gateway/flight.h"
+#include "gateway/gateway.h"
+
+/* {"spate": attempt, "request": the client's body, byte for byte} */
+static int make_body(struct flight *f, struct buf *out)
+{
+    struct stream_attempt attempt = {
+        .request_id = f->id,
+        .attempt = f->attempt,
+        .tenant = str_of(f->tenant->name),
+        .key_id = str_of(f->key_id),
+        .model = str_of(f->model->name),
+        .public_model = str_of(f->public_model),
+        .completion_id = str_of(f->completion_id),
+        .created_s = f->admitted_ms / 1000,
+        .seed = f->seed,
+        .price_version = f->price_version,
+        .admitted_ms = f->admitted_ms,
+        .cache_salt = hash64(0, f->tenant->name, strlen(f->tenant->name)),
+        .priority = f->tenant->spec == NULL ? 0 : f->tenant->spec->priority,
+        .digest = str_of(f->digest),
+        .cached_tokens = f->cached_tokens,
+        .output = f->ids,
+        .output_count = f->id_count,
+    };
+    struct json_writer w;
+
+    buf_append_text(out, "{\"spate\":");
+    json_writer_init(&w, out);
+    stream_attempt_write(&w, &attempt);
+    buf_append_text(out, ",\"request\":");
+    buf_append_str(out, f->body);
+    return buf_append_char(out, '}');
+}
+
+static void release_pod(struct flight *f)
+{
+    struct gw_pod *pod = f->pod;
+
+    f->pod = NULL;
+    if (f->sse_open)
+        sse_fini(&f->sse);
+    f->sse_open = false;
+    f->model->in_flight--;
+    table_pod_done(&f->g->table, pod);
+    gateway_load_changed(f->g, f->model);
+}
+
+void flight_attempt_drop(struct flight *f)
+{
+    http_call_cancel(f->call);
+    f->call = NULL;
+    if (f->pod != NULL)
+        release_pod(f);
+}
+
+/* A try that surely never reached an engine leaves no record, and its number is used again. */
+static void forget_record(struct flight *f)
+{
+    f->record_count--;
+    f->attempt--;
+}
+
+void flight_attempt_broken(struct flight *f, const char *reason)
+{
+    struct gateway *g = f->g;
+    struct usage_record *r = &f->records[f->record_count - 1];
+    struct gw_model *m = f->model;
+
+    log_info("an attempt broke and goes on elsewhere", LOG_STR("pod", f->pod->name),
+             LOG_STR("reason", reason), LOG_STR("request", f->completion_id),
+             LOG_I64("position", f->id_count));
+    f->pod->hold_until_ms = gateway_now_ms(g) + FLIGHT_HOLD_SUSPECT_MS;
+    control_suspect(g->control, f->pod->uid, reason);
+    gateway_metrics_resumed(&g->counters, f, reason);
+    r->ended_by = USAGE_END_OURS;
+    flight_attempt_drop(f);
+    if (f->client_gone) {
+        flight_abandon(f);
+        return;
+    }
+    if (f->tries >= FLIGHT_ATTEMPTS_MAX) {
+        flight_fail(f, OPENAI_UNAVAILABLE, "too many pods failed while answering");
+        return;
+    }
+    flight_requeue(f);
+    m->refs++;
+    flight_dispatch(g, m);
+    table_model_unref(&g->table, m);
+}
+
+/* The pod refused before it began: full, draining or loading. Nothing was computed. */
+static void put_back(struct flight *f, int64_t hold_ms)
+{
+    struct gateway *g = f->g;
+    struct gw_model *m = f->model;
+
+    f->pod->hold_until_ms = gateway_now_ms(g) + hold_ms;
+    forget_record(f);
+    flight_attempt_drop(f);
+    if (f->client_gone) {
+        flight_abandon(f);
+        return;
+    }
+    flight_requeue(f);
+    m->refs++;
+    flight_dispatch(g, m);
+    table_model_unref(&g->table, m);
+}
+
+/* --- the stream's events -------------------------------------------------------------------- */
+
+static int keep_ids(struct flight *f, const struct stream_event *event, struct err *err)
+{
+    int need = f->id_count + event->id_count;
+
+    if (need > STREAM_RESUME_IDS_MAX)
+        return err_set(err, ERR_LIMIT, "the answer is longer than %d tokens",
+                       STREAM_RESUME_IDS_MAX);
+    if (need > f->id_cap) {
+        int cap = need < 64 ? 64 : need * 2;
+        int32_t *ids = mem_resize(f->ids, (size_t)cap, sizeof(*ids));
+
+        if (ids == NULL)
+            return err_no_memory(err);
+        f->ids = ids;
+        f->id_cap = cap;
+    }
+    memcpy(f->ids + f->id_count, event->ids, (size_t)event->id_count * sizeof(*f->ids));
+    f->id_count = need;
+    if (event->position != (uint64_t)f->id_count)
+        return err_set(err, ERR_PROTOCOL, "the stream is at position %llu, expected %d",
+                       (unsigned long long)event->position, f->id_count);
+    return 0;
+}
+
+static int on_start(struct flight *f, const struct stream_event *event, struct err *err)
+{
+    if (f->id_count > 0 && strcmp(f->digest, event->digest) != 0)
+        return err_set(err, ERR_PROTOCOL, "the pod has another model than the answer began with");
+    snprintf(f->digest, sizeof(f->digest), "%s", event->digest);
+    f->records[f->record_count - 1].run_id = event->run_id;
+    f->started = true;
+    flight_snapshot(f);
+    return 0;
+}
+
+static int on_chunk(struct flight *f, const struct stream_event *event, struct err *err)
+{
+    struct usage_record *r = &f->records[f->record_count - 1];
+    int code = keep_ids(f, event, err);
+
+    if (code < 0)
+        return code;
+    if (f->cached_tokens < 0)
+        f->cached_tokens = (int64_t)event->counts.input_cached;
+    r->counts = event->counts;
+    r->delivered = f->client_gone ? r->delivered : event->position;
+    f->last_step_ms = gateway_now_ms(f->g);
+    gateway_metrics_tokens(&f->g->counters, f, event->id_count);
+    return 0;
+}
+
+static void on_heartbeat(struct flight *f, const struct stream_event *event)
+{
+    if (event->steps != f->last_steps || (event->running == 0 && event->waiting == 0))
+        f->last_step_ms = gateway_now_ms(f->g);
+    f->last_steps = event->steps;
+}
+
+static void on_end(struct flight *f, const struct stream_event *event)
+{
+    struct usage_record *r = &f->records[f->record_count - 1];
+
+    f->ended = true;
+    f->end = *event;
+    r->counts = event->counts;
+    r->charge_end = event->charge_end;
+    r->counts_final = true;
+    snprintf(f->end_address, sizeof(f->end_address), "%s", f->pod->address);
+}
+
+static int on_extension(struct flight *f, const struct stream_event *event, struct err *err)
+{
+    switch (event->kind) {
+    case STREAM_START:
+        return on_start(f, event, err);
+    case STREAM_CHUNK:
+        return on_chunk(f, event, err);
+    case STREAM_HEARTBEAT:
+        on_heartbeat(f, event);
+        return 0;
+    case STREAM_USAGE:
+        return 0;
+    case STREAM_END:
+        on_end(f, event);
+        return 0;
+    }
+    return 0;
+}
+
+static int on_event(void *object, const struct sse_event *event)
+{
+    struct flight *f = object;
+    struct str extension = sse_event_field(event, "spate");
+    static struct stream_event parsed; /* large; the loop is one thread */
+    struct err err = {0};
+    int r;
+
+    parsed.kind = STREAM_CHUNK;
+    if (extension.ptr != NULL) {
+        r = stream_event_read(&parsed, extension, &err);
+        if (r == 0)
+            r = on_extension(f, &parsed, &err);
+        if (r < 0) {
+            log_warn("a pod broke the stream's protocol", LOG_STR("pod", f->pod->name),
+                     LOG_ERR(&err));
+            return r;
+        }
+    }
+    if (event->has_data && !str_is(event->data, "[DONE]"))
+        flight_out_data(f, event, extension.ptr != NULL && parsed.kind == STREAM_USAGE);
+    return 0;
+}
+
+/* --- the call's callbacks ------------------------------------------------------------------- */
+
+static void on_head(struct http_call *call, void *user, int status,
+                    const struct http_headers *headers)
+{
+    struct flight *f = user;
+
+    (void)call;
+    (void)headers;
+    f->status = status;
+    f->last_byte_ms = f->last_step_ms = gateway_now_ms(f->g);
+}
+
+static void on_data(struct http_call *call, void *user, struct str bytes)
+{
+    struct flight *f = user;
+    struct err err = {0};
+
+    (void)call;
+    f->last_byte_ms = gateway_now_ms(f->g);
+    if (f->status != 200) {
+        (void)buf_append_str(&f->error_body, bytes);
+        return;
+    }
+    if (sse_feed(&f->sse, bytes, &err) < 0)
+        flight_attempt_broken(f, "protocol");
+}
+
+static bool refused_with(const struct flight *f, const char *code)
+{
+    json_auto_t *tree = NULL;
+    struct err err;
+
+    if (f->status != 503 ||
+        json_read(&tree, buf_str(&f->error_body), &json_limits_default, "refusal", &err) < 0)
+        return false;
+    return str_is(json_str(json_object_get(json_object_get(tree, "error"), "code")), code);
+}
+
+static bool is_pods_fault(int status)
+{
+    return status >= 500 || status == 401 || status == 403;
+}
+
+/* An answer that is no stream: elsewhere, or the client's own mistake. */
+static void on_refusal(struct flight *f)
+{
+    if (refused_with(f, STREAM_REFUSE_BUSY)) {
+        put_back(f, FLIGHT_HOLD_FULL_MS);
+        return;
+    }
+    if (refused_with(f, STREAM_REFUSE_DRAINING) || refused_with(f, STREAM_REFUSE_LOADING)) {
+        put_back(f, FLIGHT_HOLD_SUSPECT_MS / 2);
+        return;
+    }
+    if (is_pods_fault(f->status)) {
+        flight_attempt_broken(f, "refused");
+        return;
+    }
+    forget_record(f);
+    release_pod(f);
+    void_ticket(&f->ticket);
+    gateway_metrics_done(&f->g->counters, f, "bad_request");
+    flight_out_agent_error(f);
+    flight_free(f);
+}
+
+static void on_stream_end(struct flight *f)
+{
+    if (!f->ended) {
+        flight_attempt_broken(f, "broken_stream");
+        return;
+    }
+    if (f->end.ended_by != USAGE_END_MODEL && !f->client_gone) {
+        flight_attempt_broken(f, "handed_over");
+        return;
+    }
+    release_pod(f);
+    if (f->client_gone)
+        flight_abandon(f);
+    else
+        flight_complete(f);
+}
+
+static void on_done(struct http_call *call, void *user, enum http_result result,
+                    const struct err *err)
+{
+    struct flight *f = user;
+    struct gw_model *m = f->model;
+    struct gateway *g = f->g;
+
+    (void)call;
+    (void)err;
+    f->call = NULL;
+    m->refs++;
+    if (result == HTTP_CONNECT_REFUSED || result == HTTP_CONNECT_TIMEOUT) {
+        control_suspect(g->control, f->pod->uid, http_result_name(result));
+        put_back(f, FLIGHT_HOLD_SUSPECT_MS);
+    } else if (f->status != 0 && f->status != 200 && result == HTTP_DONE) {
+        on_refusal(f);
+    } else if (f->status == 200) {
+        on_stream_end(f);
+    } else {
+        flight_attempt_broken(f, http_result_name(result));
+    }
+    flight_dispatch(g, m); /* a place became free */
+    table_model_unref(&g->table, m);
+}
+
+static int start_call(struct flight *f, const char *token, struct err *err)
+{
+    char authorization[TOKEN_TEXT_MAX + 16];
+    struct http_header headers[2];
+    struct buf body;
+    int r;
+
+    snprintf(authorization, sizeof(authorization), "Bearer %s", token);
+    headers[0] = (struct http_header){STR("authorization"), str_of(authorization)};
+    headers[1] = (struct http_header){STR("content-type"), STR(STREAM_CONTENT_TYPE)};
+    buf_init(&body, (64U << 20) + f->body.len);
+    if (make_body(f, &body) < 0) {
+        buf_fini(&body);
+        return err_no_memory(err);
+    }
+    r = http_call_start(&f->call, f->g->client,
+                        &(struct http_call_options){
+                            .address = str_of(f->pod->address),
+                            .method = STR("POST"),
+                            .target = f->endpoint == OPENAI_CHAT ? STR("/v1/chat/completions")
+                                                                 : STR("/v1/completions"),
+                            .headers = headers,
+                            .header_count = ARRAY_COUNT(headers),
+                            .body = buf_str(&body),
+                            .connect_timeout_ms = STREAM_SILENCE_MS,
+                            .on_head = on_head,
+                            .on_data = on_data,
+                            .on_done = on_done,
+                            .user = f,
+                        },
+                        err);
+    buf_fini(&body);
+    return r;
+}
+
+void flight_attempt_start(struct flight *f, struct gw_pod *pod)
+{
+    struct gateway *g = f->g;
+    const char *token = control_token(g->control, TOKEN_AUDIENCE_AGENT);
+    struct err err = {0};
+
+    f->state = FLIGHT_RUNNING;
+    f->pod = pod;
+    pod->in_flight++;
+    f->model->in_flight++;
+    f->attempt++;
+    f->tries++;
+    f->status = 0;
+    f->started = f->ended = f->paused = false;
+    f->last_byte_ms = f->last_step_ms = gateway_now_ms(g);
+    f->next_snapshot_ms = f->last_byte_ms + FLIGHT_SNAPSHOT_MS;
+    buf_clear(&f->error_body);
+    sse_init(&f->sse, NULL, on_event, f);
+    f->sse_open = true;
+    gateway_load_changed(g, f->model);
+    if (flight_record_add(f) < 0) {
+        (void)err_no_memory(&err);
+        f->attempt--;
+    } else {
+        if (token == NULL)
+            (void)err_set(&err, ERR_DENIED, "no token from the operator yet");
+        else if (start_call(f, token, &err) == 0)
+            return;
+        forget_record(f);
+    }
+    log_warn("an attempt can't be sent", LOG_STR("pod", pod->name), LOG_ERR(&err));
+    pod->hold_until_ms = f->last_byte_ms + FLIGHT_HOLD_SUSPECT_MS;
+    flight_attempt_drop(f);
+    flight_requeue(f); /* the sweep dispatches again */
+}
+
+/* --- cancelling ----------------------------------------------------------------------------- */
+
+static void on_cancel_done(struct http_call *call, void *user, enum http_result result,
+                           const struct err *err)
+{
+    (void)call;
+    (void)user;
+    (void)result;
+    (void)err; /* the stream's END, or the deadline, says what came of it */
+}
+
+static void ignore_data(struct http_call *call, void *user, struct str bytes)
+{
+    (void)call;
+    (void)user;
+    (void)bytes;
+}
+
+static void ignore_head(struct http_call *call, void *user, int status,
+                        const struct http_headers *headers)
+{
+    (void)call;
+    (void)user;
+    (void)status;
+    (void)headers;
+}
+
+void flight_attempt_cancel(struct flight *f)
+{
+    const char *token = control_token(f->g->control, TOKEN_AUDIENCE_AGENT);
+    char authorization[TOKEN_TEXT_MAX + 16];
+    struct http_header headers[2];
+    char id[ID_TEXT_LEN + 1];
+    char body[128];
+    struct err err;
+
+    if (f->paused) {
+        f->paused = false;
+        http_call_resume(f->call);
+    }
+    if (token == NULL)
+        return;
+    id_format(f->id, id);
+    snprintf(body, sizeof(body), "{\"request_id\":\"%s\",\"attempt\":%u}", id, f->attempt);
+    snprintf(authorization, sizeof(authorization), "Bearer %s", token);
+    headers[0] = (struct http_header){STR("authorization"), str_of(authorization)};
+    headers[1] = (struct http_header){STR("content-type"), STR("application/json")};
+    (void)http_call_start(&(struct http_call *){NULL}, f->g->client,
+                          &(struct http_call_options){
+                              .address = str_of(f->pod->address),
+                              .method = STR("POST"),
+                              .target = STR(STREAM_PATH_CANCEL),
+                              .headers = headers,
+                              .header_count = ARRAY_COUNT(headers),
+                              .body = str_of(body),
+                              .first_byte_timeout_ms = FLIGHT_CANCEL_MS,
+                              .on_head = ignore_head,
+                              .on_data = ignore_data,
+                              .on_done = on_cancel_done,
+                          },
+                          &err);
+}
