@@ -96,6 +96,17 @@ void request_cancel(struct request *r, enum usage_end by)
     runner_cancel(r->agent->runner, r->handle);
 }
 
+/* A completed stop string ends the answer; what the engine still makes of it is waste. */
+static void stop_if_complete(struct request *r)
+{
+    if (text_stream_stop_position(r->prompt.text) < 0 || r->stopped)
+        return;
+    r->stopped = true;
+    if (!r->cancelled)
+        runner_cancel(r->agent->runner, r->handle);
+    r->cancelled = true;
+}
+
 static int begin_answer(struct request *r)
 {
     const struct openai_request *q = &r->prompt.request;
@@ -139,6 +150,7 @@ static void on_prepared(void *object)
     }
     r->submitted = true;
     request_out_replay(r);
+    stop_if_complete(r);
 }
 
 static void in_pool(void *object)
@@ -354,12 +366,7 @@ void request_on_event(struct request *r, const struct engine_event *event)
         finish(r, event->finish);
         return;
     }
-    if (text_stream_stop_position(r->prompt.text) >= 0 && !r->stopped) {
-        r->stopped = true;
-        if (!r->cancelled)
-            runner_cancel(r->agent->runner, r->handle);
-        r->cancelled = true;
-    }
+    stop_if_complete(r);
 }
 
 void request_fail_all(struct agent *a)

@@ -76,12 +76,28 @@ static void note_sent(struct request *r, const struct text_delta *delta)
     r->text_bytes += delta->content.len;
 }
 
+/* Whether the answer ended with this id, the last one of an attempt that did not live to say so. */
+static bool ended_with(const struct request *r, int32_t id)
+{
+    const struct engine_request *e = &r->prompt.engine;
+
+    for (int i = 0; i < e->stop_id_count && e->output_count > e->min_output; i++) {
+        if (e->stop_ids[i] == id)
+            return true;
+    }
+    return false;
+}
+
 void request_out_replay(struct request *r)
 {
     const struct stream_attempt *attempt = &r->prompt.attempt;
 
     for (int i = 0; i < attempt->output_count; i++) {
-        struct text_delta delta = text_stream_push(r->prompt.text, attempt->output[i]);
+        bool last = i == attempt->output_count - 1;
+        int32_t id = attempt->output[i];
+        struct text_delta delta = last && ended_with(r, id)
+                                      ? text_stream_push_stop_id(r->prompt.text, id)
+                                      : text_stream_push(r->prompt.text, id);
 
         note_sent(r, &delta);
     }
