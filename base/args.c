@@ -100,10 +100,10 @@ static int set_text(const struct arg_option *o, const char *text, void *member, 
 {
     CLEANUP(buf_fini) struct buf choices;
 
+    buf_init(&choices, ERR_MESSAGE_MAX);
     memcpy(member, &text, sizeof(text));
     if (o->choices == NULL)
         return 0;
-    buf_init(&choices, ERR_MESSAGE_MAX);
     for (const char *const *choice = o->choices; *choice != NULL; choice++) {
         if (strcmp(*choice, text) == 0)
             return 0;

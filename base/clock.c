@@ -91,6 +91,7 @@ void clock_format_utc(int64_t wall_ms, char out[CLOCK_TEXT_MAX])
     int ms = (int)(wall_ms - seconds * 1000);
     int64_t days = seconds >= 0 ? seconds / 86400 : (seconds - 86399) / 86400;
     int rest = (int)(seconds - days * 86400);
+    char text[CLOCK_TEXT_MAX * 3]; /* room for any int, which the compiler checks */
     char fraction[8] = "";
     int64_t year;
     int month;
@@ -101,8 +102,10 @@ void clock_format_utc(int64_t wall_ms, char out[CLOCK_TEXT_MAX])
         year = 9999;
     if (ms != 0)
         snprintf(fraction, sizeof(fraction), ".%03d", ms);
-    snprintf(out, CLOCK_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", (int)year, month, day,
+    snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d%sZ", (int)year, month, day,
              rest / 3600, rest / 60 % 60, rest % 60, fraction);
+    text[CLOCK_TEXT_MAX - 1] = '\0';
+    memcpy(out, text, CLOCK_TEXT_MAX);
 }
 
 /* Reads exactly `digits` digits and the character `after` (0: none). */
