@@ -30,6 +30,7 @@ static const char *const phase_values[] = {"Pending",  "Loading", "Ready",
 #define CONDITION(member) CRD_PLACE(struct crd_condition, member)
 #define DECISION(member)  CRD_PLACE(struct crd_decision, member)
 #define POD(member)       CRD_PLACE(struct crd_pod, member)
+#define PENDING(member)   CRD_PLACE(struct crd_pending_create, member)
 
 static const struct crd_field rows[] = {
     {
@@ -487,6 +488,73 @@ static const struct crd_field rows[] = {
         .max_length = 512,
         POD(message),
         .describe = "What keeps it from being ready, in words.",
+    },
+    {
+        .path = "status.pods[].ordinal",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = INT64_MAX,
+        POD(ordinal),
+        .describe = "Its number within the model.",
+    },
+    {
+        .path = "status.pods[].templateHash",
+        .type = CRD_STRING,
+        .max_length = 64,
+        POD(template_hash),
+        .describe = "Which settings it was created with.",
+    },
+    {
+        .path = "status.pods[].drainingTime",
+        .type = CRD_TIME,
+        .max_length = 40,
+        POD(draining_since_ms),
+        .describe = "Since when it is on its way out.",
+    },
+    {
+        .path = "status.pendingCreates",
+        .type = CRD_LIST,
+        .max_length = CRD_REPLICAS_MAX,
+        .list_key = "name",
+        CRD_PLACE_LIST(struct crd_model_status, pending_creates, pending_create_count),
+        .describe = "Pods that are about to be created, or were and have not been seen yet.",
+    },
+    {
+        .path = "status.pendingCreates[]",
+        .type = CRD_OBJECT,
+        .describe = "One pod to come.",
+    },
+    {
+        .path = "status.pendingCreates[].name",
+        .type = CRD_STRING,
+        .required = true,
+        .min_length = 1,
+        .max_length = 127,
+        PENDING(name),
+        .describe = "Its name.",
+    },
+    {
+        .path = "status.pendingCreates[].ordinal",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = INT64_MAX,
+        PENDING(ordinal),
+        .describe = "Its number within the model.",
+    },
+    {
+        .path = "status.pendingCreates[].templateHash",
+        .type = CRD_STRING,
+        .max_length = 64,
+        PENDING(template_hash),
+        .describe = "Which settings it is created with.",
+    },
+    {
+        .path = "status.nextOrdinal",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = INT64_MAX,
+        STATUS(next_ordinal),
+        .describe = "The number of the next pod; no number is used twice.",
     },
 };
 

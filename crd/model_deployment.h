@@ -79,6 +79,17 @@ struct crd_pod {
     int phase; /* enum crd_pod_phase */
     struct str address;
     struct str message;
+    int64_t ordinal;
+    struct str template_hash;
+    int64_t draining_since_ms; /* 0: not draining */
+};
+
+/* A pod that is about to be created, or was and has not been seen yet. Recorded before the
+ * creation, so that a restarted operator completes it rather than making a second one. */
+struct crd_pending_create {
+    struct str name;
+    int64_t ordinal;
+    struct str template_hash;
 };
 
 struct crd_model_status {
@@ -95,6 +106,9 @@ struct crd_model_status {
     int64_t cold_start_p90_ms;
     struct crd_pod *pods;
     int pod_count;
+    struct crd_pending_create *pending_creates;
+    int pending_create_count;
+    int64_t next_ordinal; /* ordinals are never used twice */
 };
 
 /* "True", "Ready" ...; NULL out of range. */

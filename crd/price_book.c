@@ -5,7 +5,8 @@
 #include "crd/kinds.h"
 #include "crd/tenant.h"
 
-#define PRICE(member) CRD_PLACE(struct crd_price, member)
+#define PRICE(member)  CRD_PLACE(struct crd_price, member)
+#define STATUS(member) CRD_PLACE(struct crd_price_book_status, member)
 
 static const char *const currency_values[] = {"USD", NULL};
 
@@ -86,6 +87,36 @@ static const struct crd_field rows[] = {
         .max_length = 20,
         PRICE(reasoning_nano_usd),
         .describe = "Price of a million output tokens that are reasoning; as output when absent.",
+    },
+
+    {
+        .path = "status",
+        .type = CRD_OBJECT,
+        .describe = "What is; written by the operator.",
+    },
+    {
+        .path = "status.observedGeneration",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = INT64_MAX,
+        STATUS(observed_generation),
+        .describe = "The generation of spec that this status answers to.",
+    },
+    {
+        .path = "status.version",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = INT64_MAX,
+        STATUS(version),
+        .describe = "The number under which the ledger knows the present prices. Each change of "
+                    "the prices gets a new one.",
+    },
+    {
+        .path = "status.digest",
+        .type = CRD_STRING,
+        .max_length = 64,
+        STATUS(digest),
+        .describe = "SHA-256 of the prices that the version stands for.",
     },
 };
 
@@ -169,4 +200,21 @@ int crd_price_book_spec_read(struct crd_price_book_spec *out, const struct crd_o
     }
     *out = spec;
     return 0;
+}
+
+int crd_price_book_status_read(struct crd_price_book_status *out, const struct crd_object *object,
+                               struct arena *arena, struct err *err)
+{
+    struct crd_price_book_status status = {0};
+    int r = crd_decode(object->kind, "status", object->status, &status, arena, err);
+
+    if (r == 0)
+        *out = status;
+    return r;
+}
+
+int crd_price_book_status_write(const struct crd_price_book_status *status, json_t **out,
+                                struct err *err)
+{
+    return crd_encode(&crd_kind_price_book, "status", status, out, err);
 }

@@ -52,6 +52,18 @@ struct crd_price_book_spec {
     int price_count;
 };
 
+/* The version of the present prices, as posted to the ledger. */
+struct crd_price_book_status {
+    int64_t observed_generation;
+    int64_t version;   /* 0: none yet */
+    struct str digest; /* of the spec that it stands for, hex */
+};
+
+int crd_price_book_status_read(struct crd_price_book_status *out, const struct crd_object *object,
+                               struct arena *arena, struct err *err);
+int crd_price_book_status_write(const struct crd_price_book_status *status, json_t **out,
+                                struct err *err);
+
 int crd_price_book_spec_read(struct crd_price_book_spec *out, const struct crd_object *object,
                              struct arena *arena, struct err *err);
 

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Conditions that say why: who owns the short name, and whether the weights can be read. */
+#include "operator/reconcile/pass.h"
+
+#include <string.h>
+
+#include "operator/reconcile/must.h"
+
+/* --- the short name ----------------------------------------------------------------------------- */
+
+/* The oldest claim wins; of two of one age the one whose uid sorts first. */
+static bool claims_before(const struct world_model *a, const struct world_model *b)
+{
+    if (a->object->created_ms != b->object->created_ms)
+        return a->object->created_ms < b->object->created_ms;
+    return strcmp(a->object->uid, b->object->uid) < 0;
+}
+
+static const struct world_model *claim_owner(const struct reconciler *r, const char *name)
+{
+    const struct world_claim *claim = map_get(&r->world.claims, str_of(name));
+    const struct world_model *owner = NULL;
+
+    for (size_t i = 0; claim != NULL && i < claim->count; i++) {
+        if (owner == NULL || claims_before(claim->models[i], owner))
+            owner = claim->models[i];
+    }
+    return owner;
+}
+
+void pass_name(struct pass *p)
+{
+    struct world_model *m = p->m;
+    const struct world_model *owner =
+        m->claimed_name != NULL ? claim_owner(p->r, m->claimed_name) : NULL;
+    bool accepted = owner == m;
+
+    if (accepted != m->name_accepted) {
+        m->name_accepted = accepted;
+        routes_mark_dirty(p->r);
+    }
+    if (accepted)
+        pass_condition(p, "NameAccepted", CRD_TRUE, "Accepted", "served as %s and as %s", m->key,
+                       m->claimed_name);
+    else
+        pass_condition(p, "NameAccepted", CRD_FALSE, "NameTaken",
+                       "the name %s belongs to %s, which is older; this model is served as %s only: "
+                       "choose another spec.model.name",
+                       m->claimed_name != NULL ? m->claimed_name : m->object->name,
+                       owner != NULL ? owner->key : "another model", m->key);
+}
+
+/* --- the weights -------------------------------------------------------------------------------- */
+
+static void ask(struct pass *p)
+{
+    struct world_weights *weights = &p->m->weights;
+
+    if (weights->uri == NULL || !str_is(p->spec->uri, weights->uri)) {
+        must_replace(&weights->uri, p->spec->uri);
+        weights->known = false;
+    }
+    weights->ticket = reconciler_call(p->r, CALL_WEIGHTS, p->m->key, STR_NONE);
+    p->r->platform->ops->weights_check(p->r->platform, weights->ticket, p->spec->uri);
+}
+
+/* Asks once for each uri, and again while they are not there. */
+void pass_weights(struct pass *p)
+{
+    struct world_weights *weights = &p->m->weights;
+    bool same = weights->uri != NULL && str_is(p->spec->uri, weights->uri);
+
+    if (!same || (!weights->known && weights->ticket == 0)) {
+        ask(p);
+    } else if (weights->known && weights->code < 0 && weights->ticket == 0) {
+        if (p->now_ms - weights->checked_ms >= PASS_WEIGHTS_AGAIN_MS)
+            ask(p);
+        else
+            pass_requeue(p, weights->checked_ms + PASS_WEIGHTS_AGAIN_MS);
+    }
+    if (!weights->known) {
+        pass_condition(p, "WeightsReachable", CRD_UNKNOWN, "Checking", "not checked yet");
+    } else if (weights->code < 0) {
+        pass_condition(p, "WeightsReachable", CRD_FALSE, "NotReachable", "%s", weights->message);
+    } else {
+        p->weights_ok = true;
+        pass_condition(p, "WeightsReachable", CRD_TRUE, "Reachable", "the weights can be read");
+    }
+}

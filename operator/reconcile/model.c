@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One pass over one model: the steps in their order, then the status if it changed. */
+#include "operator/reconcile/pass.h"
+
+#include <string.h>
+
+#include "operator/reconcile/must.h"
+
+enum { PASS_ARENA_BYTES = 64 << 20 };
+
+/* The last status was not seen yet, so what is seen is not what is. */
+static bool must_rest(struct pass *p)
+{
+    struct world_model *m = p->m;
+
+    if (m->put_ticket == 0 && !m->put_unseen)
+        return false;
+    if (p->now_ms - m->put_ms < PASS_PUT_WAIT_MS) {
+        pass_requeue(p, m->put_ms + PASS_PUT_WAIT_MS);
+        return true;
+    }
+    /* No answer, or no event: the next write has its precondition, so nothing can go wrong. */
+    m->put_ticket = 0;
+    m->put_unseen = false;
+    return false;
+}
+
+/* Begins `next` with what stays unless a step changes it. */
+static void begin_next(struct pass *p)
+{
+    const struct crd_model_status *seen = p->seen;
+    struct crd_model_status *next = &p->next;
+    struct arena *a = &p->arena;
+
+    *next = *seen;
+    next->conditions = must(arena_array(a, CRD_CONDITIONS_MAX, sizeof(*next->conditions)));
+    next->condition_count = 0;
+    next->decisions = must(arena_array(a, CRD_DECISIONS_MAX + 1, sizeof(*next->decisions)));
+    if (seen->decision_count > 0)
+        memcpy(next->decisions, seen->decisions,
+               (size_t)seen->decision_count * sizeof(*next->decisions));
+    next->pods = must(arena_array(a, p->m->pod_count + 1, sizeof(*next->pods)));
+    next->pod_count = 0;
+    next->pending_creates = must(arena_array(a, (size_t)seen->pending_create_count + 1,
+                                             sizeof(*next->pending_creates)));
+    next->pending_create_count = 0;
+}
+
+static void put_status(struct pass *p)
+{
+    struct world_model *m = p->m;
+    json_auto_t *before = NULL;
+    json_t *after = NULL;
+
+    (void)must(crd_model_status_write(p->seen, &before, NULL) == 0 ? before : NULL);
+    (void)must(crd_model_status_write(&p->next, &after, NULL) == 0 ? after : NULL);
+    if (m->object->status != NULL && json_equal(before, after)) {
+        json_decref(after);
+        return;
+    }
+    must_replace(&m->put_base, str_of(m->object->resource_version));
+    m->put_unseen = false;
+    m->put_ms = p->now_ms;
+    m->put_ticket = reconciler_call(p->r, CALL_PUT, m->key, STR_NONE);
+    p->r->platform->ops->status_put(p->r->platform, m->put_ticket, m->object, after);
+    json_decref(after);
+}
+
+static void run_steps(struct pass *p)
+{
+    begin_next(p);
+    pass_name(p);
+    pass_weights(p);
+    pass_adopt(p);
+    pass_counts(p);
+    pass_scale(p);
+    pass_plan(p);
+    pass_going_away(p);
+    pass_create(p);
+    pass_summary(p);
+    put_status(p);
+}
+
+/* The object is gone: its pods go after it (on Kubernetes its garbage collector does the same). */
+static void delete_orphans(struct pass *p)
+{
+    for (size_t i = 0; i < p->m->pod_count; i++)
+        reconciler_delete_pod(p->r, p->m->pods[i], PASS_DELETE_GRACE_MS);
+    routes_mark_dirty(p->r);
+}
+
+static void run(struct pass *p)
+{
+    if (p->m->object == NULL) {
+        delete_orphans(p);
+        return;
+    }
+    pass_probe(p);
+    if (p->m->spec_fault[0] != '\0') {
+        log_error("stored object can't be used; apply it again", LOG_STR("model", p->m->key),
+                  LOG_STR("fault", p->m->spec_fault));
+        return;
+    }
+    if (!must_rest(p))
+        run_steps(p);
+}
+
+void pass_model(struct reconciler *r, const char *key)
+{
+    struct pass p = {
+        .r = r,
+        .m = world_model_find(&r->world, str_of(key)),
+        .now_ms = now_of(r),
+        .wall_ms = clock_wall_ms(r->platform->clock),
+        .requeue_ms = INT64_MAX,
+    };
+
+    if (p.m == NULL)
+        return;
+    arena_init(&p.arena, PASS_ARENA_BYTES);
+    p.spec = &p.m->spec;
+    p.seen = &p.m->status;
+    r->stats.passes++;
+    run(&p);
+    if (p.requeue_ms != INT64_MAX)
+        queue_add_at(&r->queue, str_of(key), p.requeue_ms);
+    arena_fini(&p.arena);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pass: the reconcile of one model, as a row of small steps over a shared record.
+ *
+ *     seen   the status as the view shows it: what is durable. Actions obey it alone.
+ *     next   the status as it should be. Written at the end of the pass if it differs.
+ *
+ * So nothing is done before it is recorded: a pod is created when its name stands in
+ * seen.pendingCreates, and sent away when it stands in seen.pods as Draining. After a write the
+ * model rests until the view shows it.
+ *
+ * Private to reconcile/.
+ */
+#ifndef SPATE_OPERATOR_PASS_H
+#define SPATE_OPERATOR_PASS_H
+
+#include "operator/reconcile/queue.h"
+#include "operator/reconcile/reconciler.h"
+#include "operator/reconcile/world.h"
+
+enum {
+    PASS_PUT_WAIT_MS = 10 * 1000,        /* for a status write to be answered and seen */
+    PASS_CREATED_WAIT_MS = 10 * 1000,    /* for a created pod to be seen */
+    PASS_ACK_WAIT_MS = 2 * 1000,         /* for every gateway to acknowledge a draining pod */
+    PASS_DRAIN_HOLD_MS = 10 * 1000,      /* after a cancelled scale-down, before the next try */
+    PASS_DRAIN_IDLE_MS = 60 * 1000,      /* for a drained pod to finish, with others to serve */
+    PASS_DRAIN_LAST_MS = 600 * 1000,     /* the same for a model's last pod */
+    PASS_DRAIN_UNREACHABLE_MS = 5 * 1000, /* for an agent that does not answer */
+    PASS_DRAIN_SHUT_DOWN_MS = 15 * 1000, /* when the platform ends for good */
+    PASS_DELETE_GRACE_MS = 15 * 1000,    /* SIGTERM to SIGKILL */
+    PASS_DELETE_AGAIN_MS = 30 * 1000,    /* a deletion that was not seen is asked for again */
+    PASS_GATEWAY_SILENT_MS = 3 * LOAD_HEARTBEAT_MS,
+    PASS_UNRESPONSIVE_MS = 6 * 1000, /* an agent silent for so long is started again */
+    PASS_CAPACITY_WAIT_MS = 30 * 1000, /* a pod pending for longer lacks capacity */
+    PASS_WEIGHTS_AGAIN_MS = 10 * 1000, /* weights that could not be read are tried again */
+    PASS_PUBLISH_GAP_MS = 10,        /* between two route snapshots */
+    PASS_FIRST_ROUTES_WAIT_MS = 3 * 1000, /* for the agents to answer after a restart */
+    PASS_CRASHES_STALLED = 3, /* restarts without a ready pod that count as stalled */
+};
+
+enum call_kind { CALL_CREATE, CALL_DELETE, CALL_RESTART, CALL_PUT, CALL_DRAIN, CALL_WEIGHTS, CALL_PRICES };
+
+/* A command whose result is awaited. */
+struct call {
+    uint64_t ticket;
+    enum call_kind kind;
+    char *key;     /* of the model or price book */
+    char *subject; /* name or uid of the pod, or NULL */
+};
+
+struct reconciler {
+    struct platform *platform;
+    struct world world;
+    struct queue queue;
+    struct map calls; /* ticket bytes -> struct call */
+    uint64_t ticket;  /* of the last call */
+
+    bool leading;
+    bool synced;
+    int64_t synced_ms;
+    char *installation;
+    uint64_t epoch, counter; /* of the routes in force */
+    bool routes_dirty;
+    bool routes_opened; /* the first snapshot of this leadership is out */
+    int64_t published_ms;
+    char routes_digest[SHA256_HEX_LEN + 1]; /* of the last content, version aside */
+
+    bool shutting_down;
+    void (*shut_down_done)(void *user);
+    void *shut_down_user;
+    bool in_turn;
+
+    struct reconciler_stats stats;
+};
+
+struct pass {
+    struct reconciler *r;
+    struct world_model *m;
+    struct arena arena;
+    int64_t now_ms;  /* monotonic */
+    int64_t wall_ms; /* Unix time */
+    const struct crd_model_spec *spec;
+    const struct crd_model_status *seen;
+    struct crd_model_status next;
+    int64_t requeue_ms; /* monotonic; INT64_MAX: only when something happens */
+
+    bool weights_ok;
+};
+
+static inline int64_t now_of(const struct reconciler *r)
+{
+    return clock_mono_ms(r->platform->clock);
+}
+
+static inline void pass_requeue(struct pass *p, int64_t mono_ms)
+{
+    if (mono_ms < p->requeue_ms)
+        p->requeue_ms = mono_ms;
+}
+
+/* A ticket for a command about `key`. */
+uint64_t reconciler_call(struct reconciler *r, enum call_kind kind, const char *key,
+                         struct str subject);
+/* Deletes a pod, once at a time. */
+void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t grace_ms);
+
+/* One whole pass over a model, or over what is left of one. */
+void pass_model(struct reconciler *r, const char *key);
+
+/* The steps, in their order. */
+void pass_probe(struct pass *p);      /* liveness.c: asks the agents how they are */
+void pass_name(struct pass *p);       /* checks.c: who owns the short name */
+void pass_weights(struct pass *p);    /* checks.c: are the weights there */
+void pass_adopt(struct pass *p);      /* pods.c: what is ours, what is a stranger */
+void pass_scale(struct pass *p);      /* scale.c: how many, and why; schedules */
+void pass_plan(struct pass *p);       /* plan.c: which come, which go */
+void pass_going_away(struct pass *p); /* going_away.c: the protocol of those that go */
+void pass_create(struct pass *p);     /* pods.c: creates what is recorded */
+void pass_counts(struct pass *p);     /* summary.c: how many pods, how many ready */
+void pass_summary(struct pass *p);    /* summary.c: counts and conditions */
+
+/* liveness.c: takes the answer to a probe in; the next pass draws the conclusions. */
+void liveness_answer(struct reconciler *r, struct world_pod *pod,
+                     const struct platform_probe_result *result);
+/* summary.c: sets a condition of `next`; its time moves only when its truth does. */
+void pass_condition(struct pass *p, const char *type, enum crd_truth truth, const char *reason,
+                    const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* scale.c: puts a decision in front of those kept. */
+void pass_decision(struct pass *p, int64_t from, int64_t to, const char *reason, const char *text);
+struct str pass_text(struct pass *p, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void pass_event(struct pass *p, bool warning, const char *reason, struct str note);
+struct crd_pod *pass_next_pod(struct pass *p, struct str name);
+
+/* routes.c */
+void routes_mark_dirty(struct reconciler *r);
+/* Publishes if something changed and its time has come; else returns when that will be. */
+int64_t routes_turn(struct reconciler *r);
+/* Every live gateway has the routes of this counter (or later ones) in force. */
+bool routes_acknowledged(const struct reconciler *r, uint64_t counter);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which pods are this model's, and the creation of those that are recorded. */
+#include "operator/reconcile/pass.h"
+
+#include <string.h>
+
+#include "operator/reconcile/must.h"
+
+struct crd_pod *pass_next_pod(struct pass *p, struct str name)
+{
+    for (int i = 0; i < p->next.pod_count; i++) {
+        if (str_eq(p->next.pods[i].name, name))
+            return &p->next.pods[i];
+    }
+    return NULL;
+}
+
+static const struct crd_pod *seen_pod(const struct pass *p, const struct world_pod *pod)
+{
+    for (int i = 0; i < p->seen->pod_count; i++) {
+        const struct crd_pod *recorded = &p->seen->pods[i];
+
+        if (str_eq(recorded->name, pod->view.name) && str_eq(recorded->uid, pod->view.uid))
+            return recorded;
+    }
+    return NULL;
+}
+
+static const struct crd_pending_create *seen_pending(const struct pass *p, struct str name)
+{
+    for (int i = 0; i < p->seen->pending_create_count; i++) {
+        if (str_eq(p->seen->pending_creates[i].name, name))
+            return &p->seen->pending_creates[i];
+    }
+    return NULL;
+}
+
+/* The phase of a pod that is not on its way out. */
+static enum crd_pod_phase phase_of(const struct world_pod *pod)
+{
+    if (world_pod_ready(pod))
+        return CRD_POD_READY;
+    if (pod->view.phase == PLATFORM_POD_CRASHED || pod->view.phase == PLATFORM_POD_LOST)
+        return CRD_POD_FAILED;
+    if (!pod->answered)
+        return CRD_POD_PENDING;
+    return strcmp(pod->status.state, "failed") == 0 ? CRD_POD_FAILED : CRD_POD_LOADING;
+}
+
+static struct str message_of(const struct world_pod *pod, enum crd_pod_phase phase)
+{
+    if (pod->view.message.len > 0)
+        return pod->view.message;
+    if (phase == CRD_POD_FAILED && pod->answered)
+        return str_of(pod->status.detail);
+    return STR_NONE;
+}
+
+/* A pod whose deletion somebody else asked for counts as draining as well. */
+static void record(struct pass *p, const struct world_pod *pod, const struct crd_pod *before)
+{
+    struct crd_pod *out = &p->next.pods[p->next.pod_count++];
+    bool draining = pod->view.deleting || (before != NULL && before->phase == CRD_POD_DRAINING);
+
+    *out = (struct crd_pod){
+        .name = pod->view.name,
+        .uid = pod->view.uid,
+        .address = pod->view.address,
+        .ordinal = (int64_t)pod->view.ordinal,
+        .template_hash = pod->view.template_hash,
+        .phase = draining ? CRD_POD_DRAINING : (int)phase_of(pod),
+    };
+    out->message = message_of(pod, out->phase);
+    if (draining)
+        out->draining_since_ms = before != NULL && before->draining_since_ms > 0
+                                     ? before->draining_since_ms
+                                     : p->wall_ms;
+}
+
+static void measure_cold_start(struct pass *p, struct world_pod *pod)
+{
+    int64_t ms = pod->status.ready_ms - pod->view.created_ms;
+
+    if (pod->cold_start_taken || !world_pod_ready(pod))
+        return;
+    pod->cold_start_taken = true;
+    /* A restarted agent, or one adopted, tells nothing about a cold start. */
+    if (pod->view.restarts > 0 || ms <= 0 || pod->status.ready_ms < p->wall_ms - 60 * 1000)
+        return;
+    world_cold_start_add(p->m, ms);
+    pass_event(p, false, "ColdStartCompleted",
+               pass_text(p, "%.*s was ready after %lld ms", STR_ARG(pod->view.name),
+                         (long long)ms));
+}
+
+/* A pod that nobody recorded is never routed to and goes at once. */
+static void delete_stranger(struct pass *p, struct world_pod *pod)
+{
+    if (pod->delete_sent_ms == 0)
+        p->r->stats.strangers++;
+    reconciler_delete_pod(p->r, pod, 0);
+}
+
+/* Keeps those creations on the list whose pod was not seen yet. */
+static void keep_pending(struct pass *p)
+{
+    for (int i = 0; i < p->seen->pending_create_count; i++) {
+        const struct crd_pending_create *pending = &p->seen->pending_creates[i];
+        struct world_create *create = world_create_find(p->m, pending->name);
+
+        if (world_model_pod(p->m, pending->name) != NULL || (create != NULL && create->shown))
+            continue; /* it was seen: recorded by now, or gone again */
+        if (create != NULL && create->done) {
+            if (p->now_ms - create->done_ms >= PASS_CREATED_WAIT_MS)
+                continue; /* never seen: given up. If it appears after all, it is a stranger. */
+            pass_requeue(p, create->done_ms + PASS_CREATED_WAIT_MS);
+        }
+        p->next.pending_creates[p->next.pending_create_count++] = *pending;
+    }
+}
+
+void pass_adopt(struct pass *p)
+{
+    for (size_t i = 0; i < p->m->pod_count; i++) {
+        struct world_pod *pod = p->m->pods[i];
+        const struct crd_pod *before = seen_pod(p, pod);
+        bool owned = str_is(pod->view.owner_uid, p->m->object->uid);
+
+        if (!owned || (before == NULL && seen_pending(p, pod->view.name) == NULL)) {
+            delete_stranger(p, pod);
+            continue;
+        }
+        if (p->next.pod_count == CRD_PODS_MAX)
+            continue; /* recorded when there is room; until then not routed to */
+        measure_cold_start(p, pod);
+        record(p, pod, before);
+    }
+    keep_pending(p);
+}
+
+/* --- creation ------------------------------------------------------------------------------------- */
+
+static bool still_wanted(const struct pass *p, struct str name)
+{
+    for (int i = 0; i < p->next.pending_create_count; i++) {
+        if (str_eq(p->next.pending_creates[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+static void create(struct pass *p, const struct crd_pending_create *pending)
+{
+    struct world_create *doing = world_create_find(p->m, pending->name);
+    struct platform_pod_spec spec = {
+        .name = pending->name,
+        .ordinal = (uint64_t)pending->ordinal,
+        .template_hash = pending->template_hash,
+        .model = p->m->object,
+    };
+
+    if (doing != NULL && (doing->ticket != 0 || doing->done))
+        return;
+    if (doing == NULL)
+        doing = world_create_add(p->m, pending->name);
+    doing->ticket = reconciler_call(p->r, CALL_CREATE, p->m->key, pending->name);
+    p->r->stats.pods_created++;
+    p->r->platform->ops->pod_create(p->r->platform, doing->ticket, &spec);
+}
+
+static void forget_settled(struct pass *p)
+{
+    for (size_t i = p->m->create_count; i-- > 0;) {
+        struct world_create *doing = &p->m->creates[i];
+        struct str name = str_of(doing->name);
+
+        if (doing->ticket == 0 && seen_pending(p, name) == NULL && !still_wanted(p, name))
+            world_create_remove(p->m, doing);
+    }
+}
+
+/* Only what the view of the status shows, and what is still wanted. */
+void pass_create(struct pass *p)
+{
+    for (int i = 0; i < p->seen->pending_create_count; i++) {
+        const struct crd_pending_create *pending = &p->seen->pending_creates[i];
+
+        if (str_is(pending->template_hash, p->m->template_hash) && still_wanted(p, pending->name))
+            create(p, pending);
+    }
+    forget_settled(p);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The counts and conditions of the status, and the words for people in them. */
+#include "operator/reconcile/pass.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "operator/reconcile/must.h"
+
+struct str pass_text(struct pass *p, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return must_str(arena_str(&p->arena, str_of(text)));
+}
+
+void pass_event(struct pass *p, bool warning, const char *reason, struct str note)
+{
+    p->r->platform->ops->event_record(p->r->platform, p->m->object, warning, reason, note);
+}
+
+static const struct crd_condition *find_condition(const struct crd_model_status *status,
+                                                  const char *type)
+{
+    for (int i = 0; i < status->condition_count; i++) {
+        if (str_is(status->conditions[i].type, type))
+            return &status->conditions[i];
+    }
+    return NULL;
+}
+
+void pass_condition(struct pass *p, const char *type, enum crd_truth truth, const char *reason,
+                    const char *format, ...)
+{
+    const struct crd_condition *before = find_condition(p->seen, type);
+    struct crd_condition *out = &p->next.conditions[p->next.condition_count++];
+    char text[1024];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    *out = (struct crd_condition){
+        .type = str_of(type),
+        .status = (int)truth,
+        .reason = str_of(reason),
+        .message = must_str(arena_str(&p->arena, str_of(text))),
+        .last_transition_ms = before != NULL && before->status == (int)truth
+                                  ? before->last_transition_ms
+                                  : p->wall_ms,
+        .observed_generation = p->m->object->generation,
+    };
+}
+
+/* The first pod that has something to say about why it is not ready. */
+static const struct crd_pod *troubled_pod(const struct pass *p)
+{
+    const struct crd_pod *failed = NULL;
+
+    for (int i = 0; i < p->next.pod_count; i++) {
+        const struct crd_pod *pod = &p->next.pods[i];
+
+        if (pod->phase == CRD_POD_FAILED && (failed == NULL || pod->message.len > 0))
+            failed = pod;
+    }
+    return failed;
+}
+
+/* Restarts of the most restless pod. */
+static uint64_t most_restarts(const struct pass *p)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < p->m->pod_count; i++) {
+        if (p->m->pods[i]->view.restarts > most)
+            most = p->m->pods[i]->view.restarts;
+    }
+    return most;
+}
+
+static void capacity_condition(struct pass *p)
+{
+    const struct world_pod *waiting = NULL;
+
+    for (size_t i = 0; i < p->m->pod_count; i++) {
+        struct world_pod *pod = p->m->pods[i];
+        int64_t due = pod->view.created_ms + PASS_CAPACITY_WAIT_MS;
+
+        if (pod->view.phase != PLATFORM_POD_PENDING)
+            continue;
+        if (p->wall_ms >= due)
+            waiting = pod;
+        else
+            pass_requeue(p, p->now_ms + (due - p->wall_ms));
+    }
+    if (p->m->create_message[0] != '\0')
+        pass_condition(p, "CapacityAvailable", CRD_FALSE, "CreationRefused", "%s",
+                       p->m->create_message);
+    else if (waiting != NULL)
+        pass_condition(p, "CapacityAvailable", CRD_FALSE, "PodsPending",
+                       "%.*s was not started yet: %.*s", STR_ARG(waiting->view.name),
+                       STR_ARG(waiting->view.message.len > 0 ? waiting->view.message
+                                                             : STR("no reason given")));
+    else
+        pass_condition(p, "CapacityAvailable", CRD_TRUE, "Available", "every pod found its place");
+}
+
+/* What keeps the model from serving at all; empty: nothing. */
+static void find_hold_reason(const struct pass *p, char out[PLATFORM_MESSAGE_MAX])
+{
+    const struct crd_pod *troubled = troubled_pod(p);
+    const struct world_pod *known =
+        troubled != NULL ? world_pod_find(&p->r->world, troubled->uid) : NULL;
+
+    out[0] = '\0';
+    if (p->next.ready_replicas > 0)
+        return;
+    if (p->m->weights.known && p->m->weights.code < 0)
+        snprintf(out, PLATFORM_MESSAGE_MAX, "%s", p->m->weights.message);
+    else if (known != NULL && known->answered && strcmp(known->status.state, "failed") == 0)
+        snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s can't serve: %s", STR_ARG(troubled->name),
+                 known->status.detail);
+    else if (troubled != NULL && most_restarts(p) >= PASS_CRASHES_STALLED)
+        snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s keeps ending: %.*s; see `spate logs %.*s`",
+                 STR_ARG(troubled->name), STR_ARG(troubled->message), STR_ARG(troubled->name));
+}
+
+static void ready_condition(struct pass *p, const char *hold)
+{
+    int64_t ready = p->next.ready_replicas, desired = p->next.desired_replicas;
+
+    if (ready > 0)
+        pass_condition(p, "Ready", CRD_TRUE, ready >= desired ? "Ready" : "Scaling",
+                       "%lld of %lld replicas are ready", (long long)ready, (long long)desired);
+    else if (hold[0] != '\0')
+        pass_condition(p, "Ready", CRD_FALSE, "CanNotServe", "%s", hold);
+    else if (desired == 0)
+        pass_condition(p, "Ready", CRD_TRUE, "ScaledToZero",
+                       p->spec->mode == CRD_SCALING_MANUAL
+                           ? "no replica is asked for; raise spec.scaling.replicas"
+                           : "no replica runs; the next request starts one");
+    else
+        pass_condition(p, "Ready", CRD_FALSE, "Starting", "the first of %lld replicas is starting",
+                       (long long)desired);
+}
+
+static void progress_conditions(struct pass *p, const char *hold)
+{
+    const struct crd_model_status *next = &p->next;
+    bool settled = next->pod_count == next->ready_replicas &&
+                   next->ready_replicas == next->desired_replicas &&
+                   next->pending_create_count == 0;
+
+    pass_condition(p, "Reconciling", settled ? CRD_FALSE : CRD_TRUE,
+                   settled ? "Settled" : "Scaling", "%s",
+                   settled ? "the replicas are as wanted" : "replicas come or go");
+    if (hold[0] != '\0')
+        pass_condition(p, "Stalled", CRD_TRUE, "CanNotServe", "%s", hold);
+    else
+        pass_condition(p, "Stalled", CRD_FALSE, "Progressing", "nothing is in the way");
+}
+
+static void cold_start_figures(struct pass *p)
+{
+    const struct world_model *m = p->m;
+
+    if (m->cold_start_count == 0)
+        return; /* those of the run before stand */
+    p->next.cold_start_last_ms = m->cold_starts[(m->cold_start_count - 1) % WORLD_COLD_STARTS];
+    p->next.cold_start_median_ms = world_cold_start_percentile(m, 50);
+    p->next.cold_start_p90_ms = world_cold_start_percentile(m, 90);
+}
+
+void pass_counts(struct pass *p)
+{
+    p->next.replicas = p->next.pod_count;
+    p->next.ready_replicas = 0;
+    for (int i = 0; i < p->next.pod_count; i++)
+        p->next.ready_replicas += p->next.pods[i].phase == CRD_POD_READY;
+}
+
+void pass_summary(struct pass *p)
+{
+    char hold[PLATFORM_MESSAGE_MAX];
+
+    pass_counts(p);
+    p->next.observed_generation = p->m->object->generation;
+    cold_start_figures(p);
+    capacity_condition(p);
+    find_hold_reason(p, hold);
+    ready_condition(p, hold);
+    progress_conditions(p, hold);
+    if (strcmp(hold, p->m->hold_reason) != 0) {
+        memcpy(p->m->hold_reason, hold, sizeof(hold));
+        routes_mark_dirty(p->r);
+    }
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The views of models and pods; gateways and load are in world_load.c. */
+#include "operator/reconcile/world.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "operator/reconcile/must.h"
+
+void world_init(struct world *w)
+{
+    *w = (struct world){0};
+    map_init(&w->models, WORLD_MODELS_MAX);
+    map_init(&w->pods, WORLD_PODS_MAX);
+    map_init(&w->tenants, ROUTES_TENANTS_MAX);
+    map_init(&w->books, ROUTES_TENANTS_MAX);
+    map_init(&w->claims, WORLD_MODELS_MAX);
+}
+
+/* --- short names ------------------------------------------------------------------------------ */
+
+static void claim_drop(struct world *w, struct world_model *m)
+{
+    struct world_claim *claim;
+
+    if (m->claimed_name == NULL)
+        return;
+    claim = map_get(&w->claims, str_of(m->claimed_name));
+    for (size_t i = 0; claim != NULL && i < claim->count; i++) {
+        if (claim->models[i] == m) {
+            claim->models[i] = claim->models[--claim->count];
+            break;
+        }
+    }
+    if (claim != NULL && claim->count == 0) {
+        map_remove(&w->claims, str_of(m->claimed_name));
+        mem_free(claim->models);
+        mem_free(claim);
+    }
+    mem_free(m->claimed_name);
+    m->claimed_name = NULL;
+}
+
+static void claim_set(struct world *w, struct world_model *m, struct str name)
+{
+    struct world_claim *claim;
+
+    if (m->claimed_name != NULL && str_is(name, m->claimed_name))
+        return;
+    claim_drop(w, m);
+    claim = map_get(&w->claims, name);
+    if (claim == NULL) {
+        claim = must(mem_alloc(sizeof(*claim)));
+        if (map_put(&w->claims, name, claim, NULL) < 0) {
+            mem_free(claim);
+            return; /* over WORLD_MODELS_MAX: the name is not accepted */
+        }
+    }
+    if (claim->count == claim->cap) {
+        claim->cap = claim->cap == 0 ? 2 : 2 * claim->cap;
+        claim->models = must(mem_resize(claim->models, claim->cap, sizeof(*claim->models)));
+    }
+    claim->models[claim->count++] = m;
+    m->claimed_name = must_text(name);
+}
+
+/* --- models ----------------------------------------------------------------------------------- */
+
+struct world_model *world_model_find(const struct world *w, struct str key)
+{
+    return map_get(&w->models, key);
+}
+
+static struct world_model *model_get(struct world *w, struct str key)
+{
+    struct world_model *m = map_get(&w->models, key);
+
+    if (m != NULL)
+        return m;
+    m = must(mem_alloc(sizeof(*m)));
+    if (map_put(&w->models, key, m, NULL) < 0) {
+        mem_free(m);
+        return NULL;
+    }
+    m->key = must_text(key);
+    arena_init(&m->arena, WORLD_PARSE_BYTES);
+    return m;
+}
+
+static void model_free(struct world *w, struct world_model *m)
+{
+    claim_drop(w, m);
+    while (m->create_count > 0)
+        world_create_remove(m, &m->creates[0]);
+    crd_object_unref(m->object);
+    arena_fini(&m->arena);
+    mem_free(m->weights.uri);
+    mem_free(m->weights.message);
+    mem_free(m->put_base);
+    mem_free(m->creates);
+    mem_free(m->loads);
+    mem_free(m->pods);
+    mem_free(m->key);
+    mem_free(m);
+}
+
+void world_model_settle(struct world *w, struct world_model *m)
+{
+    if (m->object != NULL || m->pod_count > 0)
+        return;
+    map_remove(&w->models, str_of(m->key));
+    model_free(w, m);
+}
+
+/* What the reconciler remembers of its own doing belongs to one object; its successor of the same
+ * name starts anew. */
+static void forget_doings(struct world_model *m)
+{
+    while (m->create_count > 0)
+        world_create_remove(m, &m->creates[0]);
+    m->put_ticket = 0;
+    m->put_unseen = false;
+    m->autoscale = (struct autoscale_state){0};
+    m->cold_start_count = 0;
+    m->drain_hold_until_ms = 0;
+}
+
+static void read_object(struct world_model *m)
+{
+    struct err err = {0};
+
+    arena_reset(&m->arena);
+    m->spec = (struct crd_model_spec){0};
+    m->status = (struct crd_model_status){0};
+    m->spec_fault[0] = '\0';
+    if (crd_model_spec_read(&m->spec, m->object, &m->arena, &err) < 0 ||
+        crd_model_status_read(&m->status, m->object, &m->arena, &err) < 0)
+        snprintf(m->spec_fault, sizeof(m->spec_fault), "%.*s", PLATFORM_MESSAGE_MAX - 1,
+                 err_message(&err));
+    world_template_hash(&m->spec, m->template_hash);
+}
+
+struct world_model *world_model_set(struct world *w, struct str key, struct crd_object *object)
+{
+    struct world_model *m = object != NULL ? model_get(w, key) : world_model_find(w, key);
+
+    if (m == NULL)
+        return NULL;
+    if (object == NULL || (m->object != NULL && strcmp(m->object->uid, object->uid) != 0))
+        forget_doings(m);
+    if (object != NULL)
+        crd_object_ref(object);
+    crd_object_unref(m->object);
+    m->object = object;
+    if (object == NULL) {
+        claim_drop(w, m);
+        world_model_settle(w, m);
+        return world_model_find(w, key);
+    }
+    if (m->put_unseen && strcmp(m->put_base, object->resource_version) != 0)
+        m->put_unseen = false;
+    read_object(m);
+    claim_set(w, m, m->spec.name);
+    return m;
+}
+
+void world_template_hash(const struct crd_model_spec *spec, char out[PLATFORM_HASH_LEN + 1])
+{
+    char hex[SHA256_HEX_LEN + 1];
+    struct buf text;
+
+    buf_init(&text, WORLD_PARSE_BYTES);
+    buf_append_str(&text, spec->uri);
+    buf_printf(&text, "\n%lld %lld %lld %lld %lld", (long long)spec->slots,
+               (long long)spec->context_tokens, (long long)spec->kv_cache_mib,
+               (long long)spec->threads, (long long)spec->chunk_tokens);
+    (void)must(text.failed ? NULL : text.ptr);
+    sha256_hex(buf_str(&text), hex);
+    buf_fini(&text);
+    memcpy(out, hex, PLATFORM_HASH_LEN);
+    out[PLATFORM_HASH_LEN] = '\0';
+}
+
+/* --- pods ------------------------------------------------------------------------------------- */
+
+struct world_pod *world_pod_find(const struct world *w, struct str uid)
+{
+    return map_get(&w->pods, uid);
+}
+
+struct world_pod *world_model_pod(const struct world_model *m, struct str name)
+{
+    for (size_t i = 0; i < m->pod_count; i++) {
+        if (str_eq(m->pods[i]->view.name, name))
+            return m->pods[i];
+    }
+    return NULL;
+}
+
+bool world_pod_ready(const struct world_pod *pod)
+{
+    return pod->view.phase == PLATFORM_POD_RUNNING && pod->answered && pod->probe_failures == 0 &&
+           !pod->stalled &&
+           strcmp(pod->status.state, "ready") == 0;
+}
+
+static void copy_view(struct world_pod *pod, const struct platform_pod *view)
+{
+    struct arena *a = &pod->arena;
+    struct platform_pod *v = &pod->view;
+
+    arena_reset(a);
+    *v = *view;
+    v->name_space = must_str(arena_str(a, view->name_space));
+    v->name = must_str(arena_str(a, view->name));
+    v->uid = must_str(arena_str(a, view->uid));
+    v->resource_version = must_str(arena_str(a, view->resource_version));
+    v->owner_name = must_str(arena_str(a, view->owner_name));
+    v->owner_uid = must_str(arena_str(a, view->owner_uid));
+    v->template_hash = must_str(arena_str(a, view->template_hash));
+    v->address = must_str(arena_str(a, view->address));
+    v->message = must_str(arena_str(a, view->message));
+}
+
+/* The agent of before is gone: nothing that it said counts any more. */
+static void forget_agent(struct world_pod *pod)
+{
+    pod->answered = false;
+    pod->probe_failures = 0;
+    pod->failing_since_ms = 0;
+    pod->probe_due_ms = 0;
+    pod->probing = false;
+    pod->stalled = false;
+    pod->suspect = false;
+    pod->restart_asked = false;
+    pod->drain_told_ms = 0;
+    pod->drain_ticket = 0;
+}
+
+static struct world_pod *pod_new(struct world *w, const struct platform_pod *view)
+{
+    char key[2 * PLATFORM_NAME_MAX + 2];
+    struct world_model *m;
+    struct world_pod *pod;
+
+    snprintf(key, sizeof(key), "%.*s/%.*s", STR_ARG(view->name_space), STR_ARG(view->owner_name));
+    m = model_get(w, str_of(key));
+    if (m == NULL)
+        return NULL;
+    pod = must(mem_alloc(sizeof(*pod)));
+    if (map_put(&w->pods, view->uid, pod, NULL) < 0) {
+        mem_free(pod);
+        return NULL;
+    }
+    arena_init(&pod->arena, WORLD_PARSE_BYTES);
+    pod->model = m;
+    if (m->pod_count == m->pod_cap) {
+        m->pod_cap = m->pod_cap == 0 ? 4 : 2 * m->pod_cap;
+        m->pods = must(mem_resize(m->pods, m->pod_cap, sizeof(*m->pods)));
+    }
+    m->pods[m->pod_count++] = pod;
+    return pod;
+}
+
+struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view)
+{
+    struct world_pod *pod = world_pod_find(w, view->uid);
+    struct world_create *create;
+
+    if (pod == NULL)
+        pod = pod_new(w, view);
+    else if (pod->view.restarts != view->restarts || !str_eq(pod->view.address, view->address))
+        forget_agent(pod);
+    if (pod == NULL)
+        return NULL;
+    copy_view(pod, view);
+    create = world_create_find(pod->model, pod->view.name);
+    if (create != NULL)
+        create->shown = true;
+    return pod;
+}
+
+void world_pod_remove(struct world *w, struct world_pod *pod)
+{
+    struct world_model *m = pod->model;
+
+    for (size_t i = 0; i < m->pod_count; i++) {
+        if (m->pods[i] == pod) {
+            m->pods[i] = m->pods[--m->pod_count];
+            break;
+        }
+    }
+    map_remove(&w->pods, pod->view.uid);
+    arena_fini(&pod->arena);
+    mem_free(pod);
+}
+
+/* --- creations under way ------------------------------------------------------------------------ */
+
+struct world_create *world_create_find(const struct world_model *m, struct str name)
+{
+    for (size_t i = 0; i < m->create_count; i++) {
+        if (str_is(name, m->creates[i].name))
+            return &m->creates[i];
+    }
+    return NULL;
+}
+
+struct world_create *world_create_add(struct world_model *m, struct str name)
+{
+    struct world_create *create;
+
+    if (m->create_count == m->create_cap) {
+        m->create_cap = m->create_cap == 0 ? 4 : 2 * m->create_cap;
+        m->creates = must(mem_resize(m->creates, m->create_cap, sizeof(*m->creates)));
+    }
+    create = &m->creates[m->create_count++];
+    *create = (struct world_create){.name = must_text(name)};
+    return create;
+}
+
+void world_create_remove(struct world_model *m, struct world_create *create)
+{
+    mem_free(create->name);
+    *create = m->creates[--m->create_count];
+}
+
+/* --- cold starts -------------------------------------------------------------------------------- */
+
+void world_cold_start_add(struct world_model *m, int64_t ms)
+{
+    m->cold_starts[m->cold_start_count++ % WORLD_COLD_STARTS] = ms;
+}
+
+int64_t world_cold_start_percentile(const struct world_model *m, int percent)
+{
+    size_t count = m->cold_start_count < WORLD_COLD_STARTS ? (size_t)m->cold_start_count
+                                                           : (size_t)WORLD_COLD_STARTS;
+    int64_t sorted[WORLD_COLD_STARTS];
+
+    if (count == 0)
+        return 0;
+    for (size_t i = 0; i < count; i++) { /* insertion sort: 16 at most */
+        size_t j = i;
+
+        for (; j > 0 && sorted[j - 1] > m->cold_starts[i]; j--)
+            sorted[j] = sorted[j - 1];
+        sorted[j] = m->cold_starts[i];
+    }
+    return sorted[(count - 1) * (size_t)percent / 100];
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+static void unref_all(struct map *objects)
+{
+    struct map_entry *entry;
+
+    for (size_t at = 0; (entry = map_next(objects, &at)) != NULL;)
+        crd_object_unref(entry->value);
+    map_fini(objects);
+}
+
+void world_fini(struct world *w)
+{
+    struct map_entry *entry;
+
+    for (size_t at = 0; (entry = map_next(&w->pods, &at)) != NULL;) {
+        struct world_pod *pod = entry->value;
+
+        arena_fini(&pod->arena);
+        mem_free(pod);
+    }
+    map_fini(&w->pods);
+    for (size_t at = 0; (entry = map_next(&w->models, &at)) != NULL;)
+        model_free(w, entry->value);
+    map_fini(&w->models);
+    map_fini(&w->claims);
+    unref_all(&w->tenants);
+    unref_all(&w->books);
+    for (size_t i = 0; i < w->gateway_count; i++)
+        mem_free(w->gateways[i].name);
+    *w = (struct world){0};
+}

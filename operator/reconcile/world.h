@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the reconciler knows: the last view of every object, pod and gateway, and beside it the
+ * little that it remembers of its own doing (commands under way, probes, measured cold starts).
+ * Nothing here decides; and nothing here must survive: after a restart all of it comes again from
+ * the watches, the probes and the load reports.
+ *
+ *     models ("namespace/name") --> object, typed spec and status
+ *                               --> pods of that owner
+ *                               --> load by gateway
+ */
+#ifndef SPATE_OPERATOR_WORLD_H
+#define SPATE_OPERATOR_WORLD_H
+
+#include "autoscale/policy.h"
+#include "base/arena.h"
+#include "base/map.h"
+#include "crd/model_deployment.h"
+#include "operator/platform.h"
+
+enum {
+    WORLD_MODELS_MAX = ROUTES_MODELS_MAX,
+    WORLD_PODS_MAX = ROUTES_PODS_MAX,
+    WORLD_GATEWAYS_MAX = 64,
+    WORLD_COLD_STARTS = 16, /* remembered per model */
+    WORLD_PARSE_BYTES = 8 << 20,
+};
+
+struct world_model;
+
+/* A pod as last seen, and what is known of the agent in it. Times are of the monotonic clock. */
+struct world_pod {
+    struct platform_pod view; /* its strings live in `arena` */
+    struct arena arena;
+    struct world_model *model;
+
+    bool probing;
+    int64_t probe_due_ms;
+    int probe_failures;           /* in a row */
+    int64_t failing_since_ms;     /* of the first of them; 0: none */
+    bool answered;                /* `status` is of this run of the agent */
+    struct stream_status status;  /* the last answer */
+    int64_t answered_ms;          /* when it came */
+    bool ever_ready;              /* seen ready, so it may have been routed to */
+    bool cold_start_taken;        /* its start was measured already */
+    bool stalled;                 /* a gateway saw its engine stand still */
+    bool suspect;                 /* a gateway gave it up, and it has not answered since */
+    uint64_t restart_ticket;      /* of the call under way; 0: none */
+    bool restart_asked;           /* for this run of the agent */
+
+    uint64_t drain_counter;       /* of the first routes that show it draining; 0: none yet */
+    int64_t drain_published_ms;
+    int64_t drain_told_ms;        /* the agent was told; 0: not yet */
+    uint64_t drain_ticket;        /* of the call under way; 0: none */
+    uint64_t delete_ticket;       /* the same */
+    int64_t delete_sent_ms;       /* 0: not yet */
+};
+
+struct world_gateway {
+    char *name;
+    bool live; /* in the platform's set */
+    bool reported;
+    struct id128 run;
+    uint64_t sequence;
+    int64_t report_ms; /* when the last report came */
+    int64_t uptime_ms; /* of the gateway, in it */
+    bool acked;
+    uint64_t acked_epoch, acked_counter;
+};
+
+/* The last word of one gateway about one model. */
+struct world_load {
+    const struct world_gateway *gateway;
+    struct id128 run;
+    uint64_t in_flight;
+    uint64_t queued;
+    int64_t idle_ms;
+    int64_t report_ms;
+};
+
+/* A creation that this run of the operator has asked for. */
+struct world_create {
+    char *name;
+    uint64_t ticket; /* of the call under way; 0: answered */
+    bool done;       /* created, or found to exist */
+    bool shown;      /* the pod was seen; if it is not there now, it is gone */
+    int64_t done_ms;
+};
+
+struct world_weights {
+    char *uri; /* what the answer is about; NULL: nothing asked yet */
+    uint64_t ticket;
+    bool known;
+    int code;
+    char *message;
+    int64_t checked_ms;
+};
+
+struct world_model {
+    char *key; /* "namespace/name" */
+    struct crd_object *object; /* NULL: not there, but pods of it still are */
+    struct arena arena;        /* of spec and status */
+    struct crd_model_spec spec;
+    struct crd_model_status status;
+    char spec_fault[PLATFORM_MESSAGE_MAX]; /* why the stored object can't be used; empty: fine */
+    char template_hash[PLATFORM_HASH_LEN + 1];
+    char *claimed_name; /* the short name that it claims now, or NULL */
+
+    struct world_pod **pods;
+    size_t pod_count, pod_cap;
+    struct world_load *loads;
+    size_t load_count;
+    struct world_create *creates;
+    size_t create_count, create_cap;
+
+    uint64_t put_ticket;    /* a status is being written; 0: none */
+    bool put_unseen;        /* written, but the view still shows what was before */
+    char *put_base;         /* resourceVersion that it was written on */
+    int64_t put_ms;
+
+    struct autoscale_state autoscale;
+    struct world_weights weights;
+    int64_t cold_starts[WORLD_COLD_STARTS];
+    uint64_t cold_start_count;
+    int64_t drain_hold_until_ms; /* no scale-down before: a gateway was silent */
+    uint64_t context_max;        /* as the last ready agent said; 0: none yet */
+    char create_message[PLATFORM_MESSAGE_MAX]; /* why the last creation was refused; or empty */
+    char hold_reason[PLATFORM_MESSAGE_MAX]; /* for the routes; empty: fine */
+    bool name_accepted;
+};
+
+struct world {
+    struct map models;   /* "namespace/name" -> struct world_model */
+    struct map pods;     /* uid -> struct world_pod */
+    struct map tenants;  /* name -> struct crd_object */
+    struct map books;    /* name -> struct crd_object */
+    struct map claims;   /* short name -> struct world_claim */
+    struct world_gateway gateways[WORLD_GATEWAYS_MAX];
+    size_t gateway_count;
+};
+
+/* Who claims a short name. */
+struct world_claim {
+    struct world_model **models;
+    size_t count, cap;
+};
+
+void world_init(struct world *w);
+void world_fini(struct world *w);
+
+struct world_model *world_model_find(const struct world *w, struct str key);
+/* Takes the view of an object over (NULL: it is gone). Returns its model, or NULL if that is now
+ * nothing at all. */
+struct world_model *world_model_set(struct world *w, struct str key, struct crd_object *object);
+/* Drops the model if neither object nor pods are left. */
+void world_model_settle(struct world *w, struct world_model *m);
+
+struct world_pod *world_pod_find(const struct world *w, struct str uid);
+struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view);
+void world_pod_remove(struct world *w, struct world_pod *pod);
+struct world_pod *world_model_pod(const struct world_model *m, struct str name);
+/* The agent answers and takes requests. */
+bool world_pod_ready(const struct world_pod *pod);
+
+void world_gateways_set(struct world *w, const struct str *names, int count);
+struct world_gateway *world_gateway_find(struct world *w, struct str name);
+struct world_load *world_load_get(struct world_model *m, const struct world_gateway *gateway);
+
+struct world_create *world_create_find(const struct world_model *m, struct str name);
+struct world_create *world_create_add(struct world_model *m, struct str name);
+void world_create_remove(struct world_model *m, struct world_create *create);
+
+void world_cold_start_add(struct world_model *m, int64_t ms);
+/* The value below which `percent` of the remembered cold starts lie; 0: none. */
+int64_t world_cold_start_percentile(const struct world_model *m, int percent);
+
+/* The hash of all settings that a pod is made with. */
+void world_template_hash(const struct crd_model_spec *spec, char out[PLATFORM_HASH_LEN + 1]);
+
+#endif
