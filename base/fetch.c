@@ -9,19 +9,12 @@
 #include "base/fetch.h"
 
 #include <curl/curl.h>
-#include <stdio.h>
-#include <string.h>
 #include <strings.h>
 
+#include "base/fetch_request.h"
 #include "base/mem.h"
 
-enum {
-    DEFAULT_CONNECT_TIMEOUT_MS = 10000,
-    DEFAULT_MAX_BYTES = 32 * 1024 * 1024,
-    CONNECTIONS_KEPT = 64,
-    STALL_BYTES_PER_S = 1,
-    MS_PER_S = 1000,
-};
+enum { DEFAULT_MAX_BYTES = 32 * 1024 * 1024, CONNECTIONS_KEPT = 64 };
 
 struct fetch {
     struct fetcher *fetcher;
@@ -316,137 +309,7 @@ static void check_messages(struct fetcher *f)
     }
 }
 
-/* --- the request ---------------------------------------------------------------------------- */
-
-static int add_field(struct fetch *fetch, const char *line, struct err *err)
-{
-    struct curl_slist *longer = curl_slist_append(fetch->fields, line);
-
-    if (longer == NULL)
-        return err_no_memory(err);
-    fetch->fields = longer;
-    return 0;
-}
-
-static int add_fields(struct fetch *fetch, const struct fetch_options *o, struct err *err)
-{
-    bool has_type = false;
-    int r;
-
-    for (size_t i = 0; i < o->header_count; i++) {
-        const struct http_header *h = &o->headers[i];
-        CLEANUP(buf_fini) struct buf line;
-
-        buf_init(&line, SIZE_MAX / 2);
-        if (!http_header_name_valid(h->name) || !http_header_value_valid(h->value))
-            return err_set(err, ERR_INVALID, "%s: header %.*s is malformed", o->url,
-                           STR_ARG(h->name));
-        /* libcurl takes "Name:" as "leave it out" and "Name;" as an empty one. */
-        (void)buf_append_str(&line, h->name);
-        if (h->value.len > 0)
-            (void)buf_printf(&line, ": %.*s", STR_ARG(h->value));
-        else
-            (void)buf_append_char(&line, ';');
-        if (buf_cstr(&line) == NULL || line.failed)
-            return err_no_memory(err);
-        r = add_field(fetch, line.ptr, err);
-        if (r < 0)
-            return r;
-        has_type = has_type || str_eq_nocase(h->name, STR("content-type"));
-    }
-    r = add_field(fetch, "Expect:", err);
-    return r < 0 || has_type ? r : add_field(fetch, "Content-Type:", err);
-}
-
-static bool is_loopback(const char *url)
-{
-    static const char *const prefixes[] = {
-        "http://127.",  "http://localhost:",  "http://localhost/",  "http://[::1]",
-        "https://127.", "https://localhost:", "https://localhost/", "https://[::1]",
-    };
-
-    for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++) {
-        if (str_starts(str_of(url), str_of(prefixes[i])))
-            return true;
-    }
-    return false;
-}
-
-static void set_method(struct fetch *fetch, const struct fetch_options *o)
-{
-    CURL *easy = fetch->easy;
-
-    if (o->body.ptr != NULL) {
-        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)o->body.len);
-        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->request_body);
-    }
-    if (o->method == NULL)
-        return;
-    if (strcmp(o->method, "HEAD") == 0)
-        (void)curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    else if (strcmp(o->method, "GET") != 0 || o->body.ptr != NULL)
-        (void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, o->method);
-}
-
-static void set_times(CURL *easy, const struct fetch_options *o)
-{
-    uint64_t connect = o->connect_timeout_ms ? o->connect_timeout_ms : DEFAULT_CONNECT_TIMEOUT_MS;
-    uint64_t stall_s = (o->stall_timeout_ms + MS_PER_S - 1) / MS_PER_S;
-
-    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)connect);
-    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)o->timeout_ms);
-    if (stall_s == 0)
-        return;
-    (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES_PER_S);
-    (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)stall_s);
-}
-
-/* Returns the first failure; setting a number can not fail. */
-static CURLcode set_texts(CURL *easy, const struct fetch_options *o)
-{
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, o->url);
-
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_USERAGENT, "spate");
-    if (code == CURLE_OK && o->bearer_token != NULL) {
-        (void)curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
-        code = curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, o->bearer_token);
-    }
-    if (code == CURLE_OK && o->ca_file != NULL)
-        code = curl_easy_setopt(easy, CURLOPT_CAINFO, o->ca_file);
-    if (code == CURLE_OK && o->unix_socket != NULL)
-        code = curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, o->unix_socket);
-    if (code == CURLE_OK && is_loopback(o->url))
-        code = curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    return code;
-}
-
-static int set_up(struct fetch *fetch, const struct fetch_options *o, struct err *err)
-{
-    CURL *easy = fetch->easy;
-    int r = add_fields(fetch, o, err);
-
-    if (r < 0)
-        return r;
-    if (set_texts(easy, o) != CURLE_OK)
-        return err_no_memory(err);
-    set_method(fetch, o);
-    set_times(easy, o);
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->fields);
-    (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, o->max_redirects > 0 ? 1L : 0L);
-    (void)curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)o->max_redirects);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_bytes);
-    (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
-    (void)curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
-    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->message);
-    return 0;
-}
+/* --- starting and cancelling ----------------------------------------------------------------- */
 
 static bool url_allowed(const char *url)
 {
@@ -475,11 +338,15 @@ static int fetch_new(struct fetch **out, struct fetcher *f, const struct fetch_o
     if (fetch->easy == NULL || (o->body.ptr != NULL && fetch->request_body == NULL))
         r = err_no_memory(err);
     if (r == 0)
-        r = set_up(fetch, o, err);
+        r = fetch_set_up(fetch->easy, &fetch->fields, fetch->request_body, o, err);
     if (r < 0) {
         fetch_free(fetch);
         return r;
     }
+    (void)curl_easy_setopt(fetch->easy, CURLOPT_WRITEFUNCTION, on_bytes);
+    (void)curl_easy_setopt(fetch->easy, CURLOPT_WRITEDATA, fetch);
+    (void)curl_easy_setopt(fetch->easy, CURLOPT_PRIVATE, fetch);
+    (void)curl_easy_setopt(fetch->easy, CURLOPT_ERRORBUFFER, fetch->message);
     *out = fetch;
     return 0;
 }
@@ -570,63 +437,4 @@ void fetcher_close(struct fetcher *f)
         loop_defer(f->loop, &f->finish);
     else if (f->reporting == NULL)
         destroy(f);
-}
-
-/* --- blocking ------------------------------------------------------------------------------- */
-
-struct wait {
-    struct loop *loop;
-    struct buf *body;
-    int status;
-    int result;
-    struct err err;
-    const struct fetch_options *options;
-};
-
-static int wait_data(void *user, int status, struct str bytes)
-{
-    struct wait *w = user;
-
-    return w->options->on_data(w->options->user, status, bytes);
-}
-
-static void wait_done(void *user, int status, struct str body, const struct err *err)
-{
-    struct wait *w = user;
-
-    w->status = status;
-    if (err != NULL) {
-        w->err = *err;
-        w->result = -(int)err->code;
-    } else if (body.len > 0 && buf_append_str(w->body, body) < 0) {
-        w->result = buf_check(w->body, "the answer", &w->err);
-    }
-    loop_quit(w->loop);
-}
-
-int fetch_wait(const struct fetch_options *options, struct buf *body, struct err *err)
-{
-    struct fetch_options own = *options;
-    struct fetcher *fetcher = NULL;
-    struct loop loop;
-    struct wait w = {.loop = &loop, .body = body, .options = options};
-    int r = loop_init(&loop, err);
-
-    if (r < 0)
-        return r;
-    own.on_done = wait_done;
-    own.on_data = options->on_data != NULL ? wait_data : NULL;
-    own.user = &w;
-    r = fetcher_new(&fetcher, &loop, err);
-    if (r == 0)
-        r = fetch_start(NULL, fetcher, &own, err);
-    if (r == 0) {
-        loop_run(&loop);
-        r = w.result;
-        if (r < 0 && err != NULL)
-            *err = w.err;
-    }
-    fetcher_close(fetcher);
-    loop_fini(&loop);
-    return r < 0 ? r : w.status;
 }

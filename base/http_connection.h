@@ -20,6 +20,7 @@ enum {
     HTTP_KEEP_BYTES = 64 * 1024,     /* a larger buffer is freed when its request is over */
     HTTP_PIPELINE_BYTES = 64 * 1024, /* with more output unsent, the next request waits */
     HTTP_LINGER_MS = 2000,           /* to let the peer read the answer before the close */
+    HTTP_ACCEPT_RETRY_MS = 100,
     HTTP_LISTENERS_MAX = 8,
     HTTP_BACKLOG = 1024,
 };
@@ -78,6 +79,7 @@ struct http_connection {
 struct http_listener {
     uv_tcp_t tcp;
     struct http_server *server;
+    struct loop_timer retry; /* of an accept that found no memory */
     bool open;
 };
 

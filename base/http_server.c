@@ -151,24 +151,34 @@ static void refuse(struct http_server *s, struct http_connection *c)
     http_connection_break(c);
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void accept_one(void *object)
 {
-    struct http_listener *listener = stream->data;
+    struct http_listener *listener = object;
     struct http_server *s = listener->server;
-    struct http_connection *c;
+    struct http_connection *c = http_connection_new(s, NULL);
 
-    if (status < 0)
+    if (c == NULL) { /* libuv does not offer it again, but waits until it is accepted */
+        loop_timer_start(s->loop, &listener->retry, HTTP_ACCEPT_RETRY_MS);
         return;
-    c = http_connection_new(s, NULL);
-    if (c == NULL)
-        return; /* libuv offers the connection again */
+    }
     show_connections(s);
-    if (uv_accept(stream, (uv_stream_t *)&c->tcp) != 0)
+    if (uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&c->tcp) != 0)
         http_connection_break(c);
     else if (s->connection_count > s->limits.connections)
         refuse(s, c);
     else
         http_connection_start(c);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct http_listener *listener = stream->data;
+    struct loop *loop = listener->server->loop;
+
+    loop_enter(loop);
+    if (status == 0)
+        accept_one(listener);
+    loop_leave(loop);
 }
 
 static void on_listener_closed(uv_handle_t *handle)
@@ -185,6 +195,7 @@ static void close_listener(struct http_listener *listener)
     if (!listener->open)
         return;
     listener->open = false;
+    loop_timer_stop(&listener->retry);
     uv_close((uv_handle_t *)&listener->tcp, on_listener_closed);
 }
 
@@ -229,6 +240,7 @@ int http_server_listen(struct http_server *s, const char *address, struct err *e
     listener = &s->listeners[s->listener_count];
     (void)uv_tcp_init(&s->loop->uv, &listener->tcp);
     listener->tcp.data = listener;
+    loop_timer_init(&listener->retry, accept_one, listener);
     listener->server = s;
     listener->open = true;
     s->listener_count++;

@@ -489,6 +489,22 @@ static void refuses_surplus_connections(void **state)
     fixture_stop(&f);
 }
 
+static void accepts_again_after_a_failing_allocation(void **state)
+{
+    CLEANUP(buf_fini) struct buf in;
+    struct fixture f;
+
+    (void)state;
+    buf_init(&in, INPUT_MAX);
+    assert_non_null(buf_reserve(&in, 1 << 20)); /* so that only the server allocates */
+    fixture_start(&f, echo, NULL, NULL);
+    mem_fail_after(0); /* the connection itself */
+    assert_non_null(strstr(ask(f.port, "GET / HTTP/1.0\r\n\r\n", &in), "GET /? 0 "));
+    assert_true(mem_fail_seen());
+    mem_fail_after(-1);
+    fixture_stop(&f);
+}
+
 /* --- pipelining, split writes, drain -------------------------------------------------------- */
 
 static void answers_a_thousand_pipelined_requests_in_order(void **state)
@@ -632,6 +648,7 @@ int main(void)
         cmocka_unit_test(bounds_what_waits_for_a_client),
         cmocka_unit_test(keeps_its_limits),
         cmocka_unit_test(refuses_surplus_connections),
+        cmocka_unit_test(accepts_again_after_a_failing_allocation),
         cmocka_unit_test(answers_a_thousand_pipelined_requests_in_order),
         cmocka_unit_test(reads_a_request_byte_by_byte),
         cmocka_unit_test(drains),
