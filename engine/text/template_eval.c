@@ -26,6 +26,7 @@ struct loop {
 struct scope {
     struct scope *parent;
     struct variable *variables;
+    struct variable *spare;  /* those of earlier rounds of a loop, to be used again */
     const struct loop *loop; /* of a loop's body */
 };
 
@@ -126,7 +127,11 @@ static int assign(struct run *run, const struct node *at, struct str name, struc
     struct variable *v = find_here(run, run->scope, name);
 
     if (v == NULL) {
-        v = arena_alloc(&run->arena, sizeof(*v));
+        v = run->scope->spare;
+        if (v != NULL)
+            run->scope->spare = v->next;
+        else
+            v = arena_alloc(&run->arena, sizeof(*v));
         if (v == NULL)
             return run_no_memory(run, at);
         v->name = name;
@@ -1051,6 +1056,18 @@ static int filter_items(struct run *run, const struct node *node, struct value_l
     return r;
 }
 
+/* Each round of a loop has a scope of its own. */
+static void clear_scope(struct scope *scope)
+{
+    while (scope->variables != NULL) {
+        struct variable *v = scope->variables;
+
+        scope->variables = v->next;
+        v->next = scope->spare;
+        scope->spare = v;
+    }
+}
+
 static int run_body(struct run *run, const struct node *node, struct value_list *items)
 {
     struct loop loop = {.items = items};
@@ -1059,7 +1076,7 @@ static int run_body(struct run *run, const struct node *node, struct value_list 
 
     scope->loop = &loop;
     for (; r != FLOW_BREAK && loop.index < items->count; loop.index++) {
-        scope->variables = NULL; /* each round has a scope of its own */
+        clear_scope(scope);
         r = assign_targets(run, node->names, items->items[loop.index]);
         if (r >= 0)
             r = execute_all(run, node->children);
