@@ -483,7 +483,8 @@ static int choose(struct run *run, const struct node *at, struct value subject,
         struct value v = items->items[i];
         bool result = false;
 
-        if (by_attribute)
+        r = run_charge(run, at, 1);
+        if (r >= 0 && by_attribute)
             r = run_attribute(run, at, items->items[i], value_text(attribute), &v);
         rest_of_arguments(args, skip + 1, &rest);
         if (r >= 0 && str_is(test, "true value"))

@@ -1045,7 +1045,9 @@ static int filter_items(struct run *run, const struct node *node, struct value_l
     for (size_t i = 0; r >= 0 && i < (*items)->count; i++) {
         struct value condition;
 
-        r = assign_targets(run, node->names, (*items)->items[i]);
+        r = run_charge(run, node, 1);
+        if (r >= 0)
+            r = assign_targets(run, node->names, (*items)->items[i]);
         if (r >= 0)
             r = evaluate(run, node->right, &condition);
         if (r >= 0 && value_true(condition) &&
@@ -1077,7 +1079,9 @@ static int run_body(struct run *run, const struct node *node, struct value_list 
     scope->loop = &loop;
     for (; r != FLOW_BREAK && loop.index < items->count; loop.index++) {
         clear_scope(scope);
-        r = assign_targets(run, node->names, items->items[loop.index]);
+        r = run_charge(run, node, 1);
+        if (r >= 0)
+            r = assign_targets(run, node->names, items->items[loop.index]);
         if (r >= 0)
             r = execute_all(run, node->children);
         if (r < 0)
