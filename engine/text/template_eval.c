@@ -48,7 +48,8 @@ int run_fault(struct run *run, const struct node *at, enum err_code code, const 
 
 int run_no_memory(struct run *run, const struct node *at)
 {
-    if (run->arena.max - run->arena.used < (1 << 20))
+    /* The arena does not say whether its ceiling or the machine's memory was met. */
+    if (run->arena.used > run->arena.max / 4)
         return run_fault(run, at, ERR_LIMIT,
                          "the values of the template need more than %d bytes; shorten the messages",
                          TEMPLATE_VALUE_BYTES_MAX);
