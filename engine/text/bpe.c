@@ -91,8 +91,8 @@ static int unknown_part(const struct bpe *b, struct str left, struct str right, 
 
 int bpe_add_merge(struct bpe *b, struct str left, struct str right, struct err *err)
 {
-    char bytes[2 * PART_BYTES_MAX];
-    struct buf both = {.ptr = bytes, .cap = sizeof(bytes), .max = sizeof(bytes)};
+    char bytes[2 * PART_BYTES_MAX + 1]; /* with the spare byte that a buffer keeps: never grows */
+    struct buf both = {.ptr = bytes, .cap = sizeof(bytes), .max = sizeof(bytes) - 1};
     struct bpe_merge *slot;
     int32_t left_id;
     int32_t right_id;

@@ -454,6 +454,13 @@ static void rest_of_arguments(const struct arguments *args, int skip, struct arg
     }
 }
 
+/* map, select and their kin take what is false for nothing at all. */
+static int iterate_if_any(struct run *run, const struct node *at, struct value v,
+                          struct value_list **out)
+{
+    return run_iterate(run, at, value_true(v) ? v : value_undefined(STR("nothing")), out);
+}
+
 /* select, reject and their attr forms: attribute first, then the test with its arguments. */
 static int choose(struct run *run, const struct node *at, struct value subject,
                   const struct arguments *args, bool by_attribute, bool wanted, struct value *out)
@@ -464,7 +471,7 @@ static int choose(struct run *run, const struct node *at, struct value subject,
     struct str attribute = STR("");
     struct str test;
     int skip = by_attribute ? 1 : 0;
-    int r = run_iterate(run, at, subject, &items);
+    int r = iterate_if_any(run, at, subject, &items);
 
     if (kept == NULL)
         return run_no_memory(run, at);
@@ -476,7 +483,8 @@ static int choose(struct run *run, const struct node *at, struct value subject,
         struct value v = items->items[i];
         bool result = false;
 
-        if (by_attribute)
+        r = run_charge(run, at, 1);
+        if (r >= 0 && by_attribute)
             r = run_attribute(run, at, items->items[i], value_text(attribute), &v);
         rest_of_arguments(args, skip + 1, &rest);
         if (r >= 0 && str_is(test, "true value"))
@@ -523,7 +531,7 @@ static int filter_map(struct run *run, const struct node *at, struct value subje
     struct value_list *items;
     struct arguments rest;
     struct node named = *at;
-    int r = run_iterate(run, at, subject, &items);
+    int r = iterate_if_any(run, at, subject, &items);
 
     if (list == NULL)
         return run_no_memory(run, at);

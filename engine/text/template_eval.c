@@ -26,6 +26,7 @@ struct loop {
 struct scope {
     struct scope *parent;
     struct variable *variables;
+    struct variable *spare;  /* those of earlier rounds of a loop, to be used again */
     const struct loop *loop; /* of a loop's body */
 };
 
@@ -47,7 +48,8 @@ int run_fault(struct run *run, const struct node *at, enum err_code code, const 
 
 int run_no_memory(struct run *run, const struct node *at)
 {
-    if (run->arena.max - run->arena.used < (1 << 20))
+    /* The arena does not say whether its ceiling or the machine's memory was met. */
+    if (run->arena.used > run->arena.max / 4)
         return run_fault(run, at, ERR_LIMIT,
                          "the values of the template need more than %d bytes; shorten the messages",
                          TEMPLATE_VALUE_BYTES_MAX);
@@ -126,7 +128,11 @@ static int assign(struct run *run, const struct node *at, struct str name, struc
     struct variable *v = find_here(run, run->scope, name);
 
     if (v == NULL) {
-        v = arena_alloc(&run->arena, sizeof(*v));
+        v = run->scope->spare;
+        if (v != NULL)
+            run->scope->spare = v->next;
+        else
+            v = arena_alloc(&run->arena, sizeof(*v));
         if (v == NULL)
             return run_no_memory(run, at);
         v->name = name;
@@ -1040,7 +1046,9 @@ static int filter_items(struct run *run, const struct node *node, struct value_l
     for (size_t i = 0; r >= 0 && i < (*items)->count; i++) {
         struct value condition;
 
-        r = assign_targets(run, node->names, (*items)->items[i]);
+        r = run_charge(run, node, 1);
+        if (r >= 0)
+            r = assign_targets(run, node->names, (*items)->items[i]);
         if (r >= 0)
             r = evaluate(run, node->right, &condition);
         if (r >= 0 && value_true(condition) &&
@@ -1051,6 +1059,18 @@ static int filter_items(struct run *run, const struct node *node, struct value_l
     return r;
 }
 
+/* Each round of a loop has a scope of its own. */
+static void clear_scope(struct scope *scope)
+{
+    while (scope->variables != NULL) {
+        struct variable *v = scope->variables;
+
+        scope->variables = v->next;
+        v->next = scope->spare;
+        scope->spare = v;
+    }
+}
+
 static int run_body(struct run *run, const struct node *node, struct value_list *items)
 {
     struct loop loop = {.items = items};
@@ -1059,8 +1079,10 @@ static int run_body(struct run *run, const struct node *node, struct value_list 
 
     scope->loop = &loop;
     for (; r != FLOW_BREAK && loop.index < items->count; loop.index++) {
-        scope->variables = NULL; /* each round has a scope of its own */
-        r = assign_targets(run, node->names, items->items[loop.index]);
+        clear_scope(scope);
+        r = run_charge(run, node, 1);
+        if (r >= 0)
+            r = assign_targets(run, node->names, items->items[loop.index]);
         if (r >= 0)
             r = execute_all(run, node->children);
         if (r < 0)

@@ -101,8 +101,8 @@ static int finish_piece(struct vocab *v, int64_t id, size_t offset, struct err *
 {
     struct vocab_piece *piece = &v->pieces[id];
 
-    if (v->bytes.failed)
-        return buf_check(&v->bytes, "the vocabulary", err);
+    if (v->bytes.failed) /* the ceiling lies above all that a file can bring */
+        return err_no_memory(err);
     piece->offset = (uint32_t)offset;
     piece->length = (uint32_t)(v->bytes.len - offset);
     piece->present = true;
