@@ -29,8 +29,14 @@ static void widen(const struct matrix *w, int row, int column, int count, float 
 
 static void accumulate(float lane[KERNEL_LANES], const float *w, const float *x, int count)
 {
-    for (int i = 0; i < count; i++)
-        lane[i % KERNEL_LANES] += w[i] * x[i];
+    int i = 0;
+
+    for (; i + KERNEL_LANES <= count; i += KERNEL_LANES) {
+        for (int l = 0; l < KERNEL_LANES; l++)
+            lane[l] += w[i + l] * x[i + l];
+    }
+    for (int l = 0; i + l < count; l++)
+        lane[l] += w[i + l] * x[i + l];
 }
 
 /* One row of weights with up to GROUP rows of x. */
@@ -104,18 +110,19 @@ static void scale_scalar(float *out, float factor, int count)
         out[i] *= factor;
 }
 
-/* Scores of the block's positions; returns the highest. */
-static float score(float *scores, const float *q, const struct attend_block *block)
+/* Scores of all positions of the block, in use or not; returns the highest of those in use. */
+static float score(float scores[KV_BLOCK_TOKENS], const float *q, const struct attend_block *block)
 {
     float best;
 
-    for (int t = 0; t < block->count; t++) {
-        float lane[KERNEL_LANES] = {0};
-
-        for (int d = 0; d < block->head_dim; d++)
-            lane[d % KERNEL_LANES] += q[d] * block->keys[d * KV_BLOCK_TOKENS + t];
-        scores[t] = add_lanes(lane) * block->scale;
+    for (int t = 0; t < KV_BLOCK_TOKENS; t++)
+        scores[t] = 0;
+    for (int d = 0; d < block->head_dim; d++) {
+        for (int t = 0; t < KV_BLOCK_TOKENS; t++)
+            scores[t] += q[d] * block->keys[d * KV_BLOCK_TOKENS + t];
     }
+    for (int t = 0; t < KV_BLOCK_TOKENS; t++)
+        scores[t] *= block->scale;
     best = scores[0];
     for (int t = 1; t < block->count; t++)
         best = scores[t] > best ? scores[t] : best;
@@ -125,7 +132,7 @@ static float score(float *scores, const float *q, const struct attend_block *blo
 static void attend_scalar(struct softmax *state, float *out, const float *q,
                           const struct attend_block *block)
 {
-    float scores[KV_BLOCK_TOKENS] = {0};
+    float scores[KV_BLOCK_TOKENS];
     float best = score(scores, q, block);
 
     if (state->sum == 0) {

@@ -19,23 +19,24 @@ enum {
     BATCH_MAX = 128,
     BLOCKS = 64,
     SEQ_BLOCKS = 8,
-    VOCAB = 2111, /* wide enough that the head runs on several threads even for one token */
+    VOCAB_MAX = 1400, /* with a width of 192, the head runs on several threads for one token */
 };
 
 static const struct random_model shapes[] = {
     /* Widths that fill no vector, grouped heads, tied. */
-    {true, TENSOR_F32, 45, 2, 6, 2, 10, 77, VOCAB, true, 1},
-    {false, TENSOR_F16, 70, 2, 6, 1, 12, 131, VOCAB, false, 2},
+    {true, TENSOR_F32, 45, 2, 6, 2, 10, 77, 211, true, 1},
+    {false, TENSOR_F16, 70, 2, 6, 1, 12, 131, 130, false, 2},
     /* Large enough that layers, too, are shared out among threads. */
-    {true, TENSOR_BF16, 192, 2, 3, 1, 64, 512, VOCAB, true, 3},
+    {true, TENSOR_BF16, 192, 2, 3, 1, 64, 512, VOCAB_MAX, true, 3},
 };
 
 struct rig {
     struct model *model;
     int32_t tokens[PROMPT];
-    float *expected; /* [PROMPT][VOCAB] */
-    float *logits;   /* [BATCH_MAX][VOCAB] */
+    float *expected; /* [PROMPT][vocab] */
+    float *logits;   /* [BATCH_MAX][vocab] */
     int32_t table[SEQ_BLOCKS];
+    int vocab;
 };
 
 static struct model *open_model(const char *folder, enum engine_isa isa, int threads)
@@ -65,9 +66,11 @@ static void forward_all(struct rig *rig, const struct batch *batch)
 
 static void assert_rows(const struct rig *rig, int row, int token, int count)
 {
+    size_t width = (size_t)rig->vocab;
+
     for (int i = 0; i < count; i++) {
-        if (memcmp(rig->logits + (size_t)(row + i) * VOCAB,
-                   rig->expected + (size_t)(token + i) * VOCAB, VOCAB * sizeof(float)) != 0)
+        if (memcmp(rig->logits + (size_t)(row + i) * width,
+                   rig->expected + (size_t)(token + i) * width, width * sizeof(float)) != 0)
             fail_msg("the logits of token %d differ", token + i);
     }
 }
@@ -118,7 +121,7 @@ static void with_neighbours(struct rig *rig, uint64_t seed)
                 memcpy(tokens + total, rig->tokens + at, (size_t)count * sizeof(*tokens));
             } else {
                 for (int i = 0; i < count; i++)
-                    tokens[total + i] = (int32_t)rng_below(&seeded.rng, VOCAB);
+                    tokens[total + i] = (int32_t)rng_below(&seeded.rng, (uint64_t)rig->vocab);
             }
             total += count;
         }
@@ -165,11 +168,11 @@ static void by_rows(struct rig *rig)
 
 static void every_way(struct rig *rig)
 {
-    static const int sizes[] = {1, 2, 3, 7, 15, 16, 17, 31, 33, 63, 64, 65, 99};
+    static const int sizes[] = {1, 3, 16, 17, 33, 64, 99};
 
     for (size_t i = 0; i < ARRAY_COUNT(sizes); i++)
         in_chunks_of(rig, sizes[i]);
-    for (uint64_t seed = 1; seed <= 5; seed++)
+    for (uint64_t seed = 1; seed <= 3; seed++)
         with_neighbours(rig, seed);
     over_a_shared_prefix(rig);
     by_rows(rig);
@@ -180,12 +183,13 @@ static void rig_open(struct rig *rig, const struct random_model *shape)
     struct rng_seeded seeded;
 
     rng_seeded_init(&seeded, shape->seed + 100);
+    rig->vocab = shape->vocab;
     for (int i = 0; i < PROMPT; i++)
-        rig->tokens[i] = (int32_t)rng_below(&seeded.rng, VOCAB);
+        rig->tokens[i] = (int32_t)rng_below(&seeded.rng, (uint64_t)shape->vocab);
     for (int i = 0; i < SEQ_BLOCKS; i++)
         rig->table[i] = 2 * SEQ_BLOCKS - 1 - i;
-    rig->expected = mem_array((size_t)PROMPT * VOCAB, sizeof(float));
-    rig->logits = mem_array((size_t)BATCH_MAX * VOCAB, sizeof(float));
+    rig->expected = mem_array((size_t)PROMPT * (size_t)rig->vocab, sizeof(float));
+    rig->logits = mem_array((size_t)BATCH_MAX * (size_t)rig->vocab, sizeof(float));
     assert_true(rig->expected != NULL && rig->logits != NULL);
 }
 
@@ -202,7 +206,8 @@ static void check_isa(enum engine_isa isa)
             rig.model = open_model(folder, isa, threads);
             compute_whole(&rig);
             if (threads == 1)
-                memcpy(rig.expected, rig.logits, (size_t)PROMPT * VOCAB * sizeof(float));
+                memcpy(rig.expected, rig.logits,
+                       (size_t)PROMPT * (size_t)rig.vocab * sizeof(float));
             assert_rows(&rig, 0, 0, PROMPT);
             every_way(&rig);
             model_close(rig.model);
@@ -229,7 +234,7 @@ static void bad_batches_are_refused(void **state)
     static const int32_t table[SEQ_BLOCKS] = {0, 1, 2, 3, 4, 5, 6, 7};
     static const int32_t beyond[SEQ_BLOCKS] = {0, BLOCKS};
     static const int32_t tokens[BATCH_MAX] = {1, 2, 3};
-    static const int32_t bad_tokens[] = {1, VOCAB};
+    static const int32_t bad_tokens[] = {1, 211};
     const struct {
         const int32_t *tokens;
         int token_count;
@@ -248,7 +253,7 @@ static void bad_batches_are_refused(void **state)
         {tokens, 2, {{0, 1, 0, table, 0}, {1, 1, 0, table, 0}}, 2}, /* a row twice */
         {tokens, 2, {{0, 1, 0, table, 1}, {1, 1, 0, table, 2}}, 2}, /* no row 0 */
     };
-    float logits[2 * VOCAB];
+    float logits[2 * 211];
     struct model *m;
 
     (void)state;
