@@ -38,7 +38,8 @@ enum {
     PASS_CRASHES_STALLED = 3, /* restarts without a ready pod that count as stalled */
 };
 
-enum call_kind { CALL_CREATE, CALL_DELETE, CALL_RESTART, CALL_PUT, CALL_DRAIN, CALL_WEIGHTS, CALL_PRICES };
+enum call_kind { CALL_CREATE, CALL_DELETE, CALL_RESTART, CALL_PUT, CALL_DRAIN, CALL_WEIGHTS,
+ CALL_PRICES_PUT, CALL_PRICES_POST };
 
 /* A command whose result is awaited. */
 struct call {
@@ -68,7 +69,6 @@ struct reconciler {
     bool shutting_down;
     void (*shut_down_done)(void *user);
     void *shut_down_user;
-    bool in_turn;
 
     struct reconciler_stats stats;
 };
@@ -97,6 +97,9 @@ static inline void pass_requeue(struct pass *p, int64_t mono_ms)
     if (mono_ms < p->requeue_ms)
         p->requeue_ms = mono_ms;
 }
+
+/* The key under which the queue asks whether a gateway fell silent. */
+#define GATEWAYS_KEY "gateways:"
 
 /* A ticket for a command about `key`. */
 uint64_t reconciler_call(struct reconciler *r, enum call_kind kind, const char *key,
@@ -131,6 +134,14 @@ struct str pass_text(struct pass *p, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void pass_event(struct pass *p, bool warning, const char *reason, struct str note);
 struct crd_pod *pass_next_pod(struct pass *p, struct str name);
+
+/* prices.c: price books have keys of their own in the queue. */
+#define PRICES_KEY_PREFIX "pricebook:"
+void prices_set(struct reconciler *r, struct crd_object *object, bool deleted);
+struct world_book *prices_book(const struct reconciler *r, struct str name);
+/* The version in force of that book; 0: none. */
+uint64_t prices_version(const struct reconciler *r, struct str name);
+void pass_prices(struct reconciler *r, const char *key);
 
 /* routes.c */
 void routes_mark_dirty(struct reconciler *r);

@@ -52,7 +52,7 @@ static int read_warmups(struct pass *p, struct autoscale_warmup *out)
             snprintf(fault, sizeof(fault),
                      "spec.scaling.warmup[%d].timeZone: %.64s is not known to this machine; use an "
                      "IANA name such as Asia/Shanghai, and install tzdata",
-                     i, must(arena_strdup(&p->arena, in->time_zone)));
+                     i, (const char *)must(arena_strdup(&p->arena, in->time_zone)));
         else
             count++;
     }
@@ -86,8 +86,6 @@ static struct autoscale_signal read_signal(struct pass *p)
         live++;
         if (!gateway->reported || p->now_ms - gateway->report_ms > PASS_GATEWAY_SILENT_MS)
             signal.known = false;
-        else
-            pass_requeue(p, gateway->report_ms + PASS_GATEWAY_SILENT_MS + 1);
         if (!gateway->reported)
             continue;
         for (size_t j = 0; j < p->m->load_count; j++) {

@@ -353,6 +353,14 @@ int64_t world_cold_start_percentile(const struct world_model *m, int percent)
 
 /* --- the end ------------------------------------------------------------------------------------ */
 
+void world_book_free(struct world_book *book)
+{
+    if (book == NULL)
+        return;
+    crd_object_unref(book->object);
+    mem_free(book);
+}
+
 static void unref_all(struct map *objects)
 {
     struct map_entry *entry;
@@ -378,7 +386,9 @@ void world_fini(struct world *w)
     map_fini(&w->models);
     map_fini(&w->claims);
     unref_all(&w->tenants);
-    unref_all(&w->books);
+    for (size_t at = 0; (entry = map_next(&w->books, &at)) != NULL;)
+        world_book_free(entry->value);
+    map_fini(&w->books);
     for (size_t i = 0; i < w->gateway_count; i++)
         mem_free(w->gateways[i].name);
     *w = (struct world){0};

@@ -60,6 +60,7 @@ struct world_gateway {
     char *name;
     bool live; /* in the platform's set */
     bool reported;
+    bool silent; /* and all models know it */
     struct id128 run;
     uint64_t sequence;
     int64_t report_ms; /* when the last report came */
@@ -133,11 +134,22 @@ struct world {
     struct map models;   /* "namespace/name" -> struct world_model */
     struct map pods;     /* uid -> struct world_pod */
     struct map tenants;  /* name -> struct crd_object */
-    struct map books;    /* name -> struct crd_object */
+    struct map books;    /* name -> struct world_book */
     struct map claims;   /* short name -> struct world_claim */
     struct world_gateway gateways[WORLD_GATEWAYS_MAX];
     size_t gateway_count;
 };
+
+/* A PriceBook as seen, and how far its present version got. */
+struct world_book {
+    struct crd_object *object;
+    int64_t version; /* as its status says */
+    char digest[SHA256_HEX_LEN + 1];
+    uint64_t put_ticket, post_ticket; /* of the calls under way; 0: none */
+    int64_t put_ms;                   /* a status was written and not seen yet; 0: none */
+    int64_t posted_version;           /* the ledger has it */
+};
+void world_book_free(struct world_book *book);
 
 /* Who claims a short name. */
 struct world_claim {
