@@ -90,9 +90,9 @@ static void measure_cold_start(struct pass *p, struct world_pod *pod)
     if (pod->view.restarts > 0 || ms <= 0 || pod->status.ready_ms < p->wall_ms - 60 * 1000)
         return;
     world_cold_start_add(p->m, ms);
-    pass_event(p, false, "ColdStartCompleted",
-               pass_text(p, "%.*s was ready after %lld ms", STR_ARG(pod->view.name),
-                         (long long)ms));
+    pass_event(
+        p, false, "ColdStartCompleted",
+        pass_text(p, "%.*s was ready after %lld ms", STR_ARG(pod->view.name), (long long)ms));
 }
 
 /* A pod that nobody recorded is never routed to and goes at once. */
@@ -140,7 +140,8 @@ void pass_adopt(struct pass *p)
     keep_pending(p);
 }
 
-/* --- creation ------------------------------------------------------------------------------------- */
+/* --- creation
+ * ------------------------------------------------------------------------------------- */
 
 static bool still_wanted(const struct pass *p, struct str name)
 {

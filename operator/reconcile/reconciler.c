@@ -13,7 +13,8 @@
 
 enum { CALLS_MAX = 1 << 20 };
 
-/* --- calls under way -------------------------------------------------------------------------------- */
+/* --- calls under way
+ * -------------------------------------------------------------------------------- */
 
 static struct str ticket_key(const uint64_t *ticket)
 {
@@ -68,7 +69,8 @@ void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t 
     queue_add_at(&r->queue, str_of(pod->model->key), now + PASS_DELETE_AGAIN_MS);
 }
 
-/* --- the turn ----------------------------------------------------------------------------------------- */
+/* --- the turn
+ * ----------------------------------------------------------------------------------------- */
 
 static void check_shut_down(struct reconciler *r)
 {
@@ -154,7 +156,8 @@ static void add_all(struct reconciler *r)
     }
 }
 
-/* --- views ---------------------------------------------------------------------------------------------- */
+/* --- views
+ * ---------------------------------------------------------------------------------------------- */
 
 static void on_lead(void *user, struct str installation, uint64_t epoch)
 {
@@ -270,13 +273,13 @@ static void on_pod(void *user, enum platform_change change, const struct platfor
         if (pod != NULL)
             queue_add(&r->queue, str_of(pod->model->key));
         else
-            log_error("too many pods: this one is not looked after",
-                      LOG_VIEW("pod", view->name));
+            log_error("too many pods: this one is not looked after", LOG_VIEW("pod", view->name));
     }
     turn(r);
 }
 
-/* --- gateways ------------------------------------------------------------------------------------------- */
+/* --- gateways
+ * ------------------------------------------------------------------------------------------- */
 
 /* Models that wait for acknowledgements, or whose size is held by a silent gateway. */
 static void add_waiting(struct reconciler *r)
@@ -376,8 +379,8 @@ static void on_load(void *user, const struct load_report *report)
     if (gateway->reported && id_compare(gateway->run, report->run_id) == 0 &&
         report->sequence <= gateway->sequence)
         return; /* overtaken on its way */
-    was_silent = !gateway->reported || id_compare(gateway->run, report->run_id) != 0 ||
-                 gateway->silent;
+    was_silent =
+        !gateway->reported || id_compare(gateway->run, report->run_id) != 0 || gateway->silent;
     gateway->reported = true;
     gateway->silent = false;
     gateway->run = report->run_id;
@@ -391,17 +394,17 @@ static void on_load(void *user, const struct load_report *report)
     if (report->routes_version.len > 0 &&
         routes_version_parse(&have, report->routes_version, NULL) == 0)
         take_ack(r, gateway, &have);
-    queue_add_at(&r->queue, STR(GATEWAYS_KEY),
-                 gateway->report_ms + PASS_GATEWAY_SILENT_MS + 1);
+    queue_add_at(&r->queue, STR(GATEWAYS_KEY), gateway->report_ms + PASS_GATEWAY_SILENT_MS + 1);
     if (was_silent)
         add_all(r);
     turn(r);
 }
 
-/* --- results ---------------------------------------------------------------------------------------------- */
+/* --- results
+ * ---------------------------------------------------------------------------------------------- */
 
-static void fail(struct reconciler *r, const struct call *call, const struct platform_result *result,
-                 const char *what)
+static void fail(struct reconciler *r, const struct call *call,
+                 const struct platform_result *result, const char *what)
 {
     if (err_class_of(result->code) == ERR_CLASS_CONFLICT) {
         r->stats.conflicts++;
@@ -418,8 +421,7 @@ static void result_create(struct reconciler *r, const struct call *call,
                           const struct platform_result *result)
 {
     struct world_model *m = world_model_find(&r->world, str_of(call->key));
-    struct world_create *create =
-        m != NULL ? world_create_find(m, str_of(call->subject)) : NULL;
+    struct world_create *create = m != NULL ? world_create_find(m, str_of(call->subject)) : NULL;
 
     if (create == NULL || create->ticket != call->ticket)
         return;
@@ -450,8 +452,7 @@ static void result_put(struct reconciler *r, const struct call *call,
         return;
     }
     /* The event may have come before the answer. */
-    m->put_unseen =
-        m->object != NULL && strcmp(m->object->resource_version, m->put_base) == 0;
+    m->put_unseen = m->object != NULL && strcmp(m->object->resource_version, m->put_base) == 0;
     queue_forget(&r->queue, str_of(call->key));
     queue_add(&r->queue, str_of(call->key));
 }
@@ -575,7 +576,9 @@ static void on_alarm(void *user)
     turn(user);
 }
 
-/* --- life ---------------------------------------------------------------------------------------------------- */
+/* --- life
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 static const struct platform_handler handler = {
     .on_lead = on_lead,

@@ -18,7 +18,8 @@ void routes_mark_dirty(struct reconciler *r)
     r->routes_dirty = true;
 }
 
-/* --- building ------------------------------------------------------------------------------------- */
+/* --- building
+ * ------------------------------------------------------------------------------------- */
 
 static struct str keep(struct routes *routes, struct str text)
 {
@@ -81,8 +82,7 @@ static void add_model(struct routes *routes, const struct reconciler *r, struct 
 
 static struct str *keep_names(struct routes *routes, const struct crd_name *names, int count)
 {
-    struct str *out =
-        must(arena_array(&routes->arena, (size_t)count + 1, sizeof(struct str)));
+    struct str *out = must(arena_array(&routes->arena, (size_t)count + 1, sizeof(struct str)));
 
     for (int i = 0; i < count; i++)
         out[i] = keep(routes, names[i].text);
@@ -112,8 +112,8 @@ static void add_tenant(struct routes *routes, const struct reconciler *r,
         .namespace_count = spec.namespace_count,
         .models = keep_names(routes, spec.models, spec.model_count),
         .model_count = spec.model_count,
-        .keys = must(arena_array(&routes->arena, (size_t)spec.key_count + 1,
-                                 sizeof(struct routes_key))),
+        .keys = must(
+            arena_array(&routes->arena, (size_t)spec.key_count + 1, sizeof(struct routes_key))),
         .key_count = spec.key_count,
     };
     for (int i = 0; i < spec.key_count; i++) {
@@ -143,10 +143,10 @@ static struct routes *build(struct reconciler *r)
 
     arena_init(&routes->arena, ROUTES_ARENA_BYTES);
     routes->version.installation = keep(routes, str_of(r->installation));
-    routes->models = must(
-        arena_array(&routes->arena, r->world.models.count + 1, sizeof(*routes->models)));
-    routes->tenants = must(
-        arena_array(&routes->arena, r->world.tenants.count + 1, sizeof(*routes->tenants)));
+    routes->models =
+        must(arena_array(&routes->arena, r->world.models.count + 1, sizeof(*routes->models)));
+    routes->tenants =
+        must(arena_array(&routes->arena, r->world.tenants.count + 1, sizeof(*routes->tenants)));
     for (size_t at = 0; (entry = map_next(&r->world.models, &at)) != NULL;) {
         struct world_model *m = entry->value;
 
@@ -160,7 +160,8 @@ static struct routes *build(struct reconciler *r)
     return routes;
 }
 
-/* --- publishing ------------------------------------------------------------------------------------- */
+/* --- publishing
+ * ------------------------------------------------------------------------------------- */
 
 /* Of the content with an empty version, so that equal content gives an equal digest. */
 static void digest(const struct routes *routes, char out[SHA256_HEX_LEN + 1])
@@ -257,8 +258,7 @@ bool routes_acknowledged(const struct reconciler *r, uint64_t counter)
 
         if (!gateway->live)
             continue;
-        if (!gateway->acked || gateway->acked_epoch != r->epoch ||
-            gateway->acked_counter < counter)
+        if (!gateway->acked || gateway->acked_epoch != r->epoch || gateway->acked_counter < counter)
             return false;
     }
     return true;

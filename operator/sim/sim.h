@@ -20,11 +20,11 @@ struct sim;
 
 struct sim_options {
     uint64_t seed;
-    int64_t start_ms;     /* of a pod's process, at most */
-    int64_t load_ms;      /* of the model, at most */
-    int64_t api_ms;       /* of a command, at most */
-    int64_t watch_ms;     /* lag of a view, at most */
-    int64_t wall_ms;      /* Unix time at the start */
+    int64_t start_ms; /* of a pod's process, at most */
+    int64_t load_ms;  /* of the model, at most */
+    int64_t api_ms;   /* of a command, at most */
+    int64_t watch_ms; /* lag of a view, at most */
+    int64_t wall_ms;  /* Unix time at the start */
     int gateways;
 };
 
@@ -34,10 +34,10 @@ struct sim_faults {
     int lose;       /* a command works, but its answer is a failure */
     int stall_view; /* a view lags by up to stall_ms */
     int64_t stall_ms;
-    int crash;      /* each second, of an agent */
-    int vanish;     /* each second, of a pod that is deleted by somebody else */
-    int freeze;     /* each second, of an agent that stops answering */
-    int mute;       /* each second, of a gateway that is silent for some seconds */
+    int crash;  /* each second, of an agent */
+    int vanish; /* each second, of a pod that is deleted by somebody else */
+    int freeze; /* each second, of an agent that stops answering */
+    int mute;   /* each second, of a gateway that is silent for some seconds */
 };
 
 int sim_new(struct sim **out, const struct sim_options *options, struct err *err);

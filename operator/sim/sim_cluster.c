@@ -5,7 +5,8 @@
 
 #include "operator/sim/sim_private.h"
 
-/* --- truth and views --------------------------------------------------------------------------------- */
+/* --- truth and views
+ * --------------------------------------------------------------------------------- */
 
 struct sim_object *sim_object_find(const struct sim *sim, const char *key)
 {
@@ -169,8 +170,7 @@ int sim_apply(struct sim *sim, const char *manifest, struct err *err)
     }
     if (o->truth != NULL) {
         must_replace(&object->uid, str_of(o->truth->uid));
-        object->generation =
-            o->truth->generation + (crd_spec_equal(object, o->truth) ? 0 : 1);
+        object->generation = o->truth->generation + (crd_spec_equal(object, o->truth) ? 0 : 1);
         object->created_ms = o->truth->created_ms;
         json_decref(object->status);
         object->status = o->truth->status != NULL ? json_deep_copy(o->truth->status) : NULL;
@@ -186,6 +186,8 @@ int sim_apply(struct sim *sim, const char *manifest, struct err *err)
     new_version(sim, object);
     crd_object_unref(o->truth);
     o->truth = STEAL(object);
+    o->manual = str_is(
+        json_str(json_object_get(json_object_get(o->truth->spec, "scaling"), "mode")), "Manual");
     sim_note(sim, "apply %s", key);
     sim_object_changed(sim, o);
     return 0;
@@ -204,7 +206,8 @@ void sim_delete(struct sim *sim, const char *key)
     sim_object_changed(sim, o);
 }
 
-/* --- nodes --------------------------------------------------------------------------------------------- */
+/* --- nodes
+ * --------------------------------------------------------------------------------------------- */
 
 void sim_pod_crash(struct sim *sim, struct sim_pod *pod)
 {
@@ -224,8 +227,7 @@ static void start_process(struct sim *sim, struct sim_pod *pod)
     pod->phase = PLATFORM_POD_RUNNING;
     pod->agent = SIM_AGENT_LOADING;
     pod->agent_at_ms = sim->now_ms + sim_chance_ms(sim, sim->options.load_ms);
-    snprintf(pod->address, sizeof(pod->address), "10.0.0.1:%llu",
-             (unsigned long long)++sim->port);
+    snprintf(pod->address, sizeof(pod->address), "10.0.0.1:%llu", (unsigned long long)++sim->port);
     sim_pod_changed(sim, pod);
 }
 
@@ -259,33 +261,56 @@ static void pod_tick(struct sim *sim, struct sim_pod *pod)
     }
 }
 
-static void check_model(struct sim *sim, const struct sim_object *o)
+/* It stands in the model's status, as a pod or as one to come. */
+static bool is_recorded(const struct sim_object *o, const struct sim_pod *pod)
 {
-    int64_t max = 0;
-    int count = 0;
+    const json_t *entry;
+    size_t i;
+
+    json_array_foreach (json_object_get(o->truth->status, "pods"), i, entry) {
+        if (str_is(json_str(json_object_get(entry, "uid")), pod->uid))
+            return true;
+    }
+    json_array_foreach (json_object_get(o->truth->status, "pendingCreates"), i, entry) {
+        if (str_is(json_str(json_object_get(entry, "name")), pod->name))
+            return true;
+    }
+    return false;
+}
+
+static void check_ordinal(struct sim *sim, const struct sim_pod *pod, size_t before)
+{
+    for (size_t i = 0; i < before; i++) {
+        const struct sim_pod *other = sim->pods[i];
+
+        if (other->exists && other->ordinal == pod->ordinal &&
+            strcmp(other->owner_uid, pod->owner_uid) == 0)
+            sim_broken(sim, "two pods of ordinal %llu: %s and %s", (unsigned long long)pod->ordinal,
+                       pod->name, other->name);
+    }
+}
+
+static void check_model(struct sim *sim, struct sim_object *o)
+{
+    int64_t max = 0, count = 0;
 
     if (o->truth == NULL || o->truth->kind->id != CRD_MODEL_DEPLOYMENT)
         return;
-    for (size_t i = 0; i < sim->pod_count; i++) {
-        const struct sim_pod *a = sim->pods[i];
-        char owner[160];
-
-        if (!a->exists || !str_is(sim_pod_owner_key(a, owner), o->key))
-            continue;
-        count++;
-        for (size_t j = 0; j < i; j++) {
-            const struct sim_pod *b = sim->pods[j];
-
-            if (b->exists && b->ordinal == a->ordinal && strcmp(b->owner_uid, a->owner_uid) == 0)
-                sim_broken(sim, "two pods of ordinal %llu: %s and %s",
-                           (unsigned long long)a->ordinal, a->name, b->name);
-        }
-    }
     json_get_i64(json_object_get(o->truth->spec, "scaling"), "maxReplicas", false, 0, INT32_MAX,
                  &max, NULL);
-    /* Strangers and pods of a lowered maximum may be on their way out: twice is never right. */
-    if (max > 0 && count > 2 * max + 2)
-        sim_broken(sim, "%d pods of %s, which may have %lld", count, o->key, (long long)max);
+    if (max > o->highest_max) /* pods of a maximum that was lowered may be on their way out */
+        o->highest_max = max;
+    for (size_t i = 0; i < sim->pod_count; i++) {
+        const struct sim_pod *pod = sim->pods[i];
+
+        if (!pod->exists || strcmp(pod->owner_uid, o->truth->uid) != 0)
+            continue;
+        check_ordinal(sim, pod, i);
+        count += is_recorded(o, pod);
+    }
+    if (!o->manual && count > o->highest_max)
+        sim_broken(sim, "%lld pods of %s, which may have %lld", (long long)count, o->key,
+                   (long long)o->highest_max);
 }
 
 void sim_pods_tick(struct sim *sim)
@@ -298,10 +323,18 @@ void sim_pods_tick(struct sim *sim)
         check_model(sim, sim->objects[i]);
 }
 
-/* --- commands ---------------------------------------------------------------------------------------------- */
+/* --- commands
+ * ---------------------------------------------------------------------------------------------- */
 
-enum verb { VERB_CREATE, VERB_DELETE, VERB_RESTART, VERB_STATUS, VERB_DRAIN, VERB_PRICES,
-            VERB_WEIGHTS };
+enum verb {
+    VERB_CREATE,
+    VERB_DELETE,
+    VERB_RESTART,
+    VERB_STATUS,
+    VERB_DRAIN,
+    VERB_PRICES,
+    VERB_WEIGHTS
+};
 
 struct command {
     uint64_t ticket;
@@ -588,7 +621,9 @@ static void weights_check(struct platform *p, uint64_t ticket, struct str uri)
     send_command(p, &c);
 }
 
-/* --- probes ------------------------------------------------------------------------------------------------- */
+/* --- probes
+ * -------------------------------------------------------------------------------------------------
+ */
 
 struct probe {
     char uid[64];
@@ -636,7 +671,9 @@ static void agent_probe(struct platform *p, struct str pod_uid)
     sim_at(sim, frozen ? 2000 : sim_chance_ms(sim, 5), probe_answer, mem_free, probe, true);
 }
 
-/* --- the rest -------------------------------------------------------------------------------------------------- */
+/* --- the rest
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void routes_publish(struct platform *p, struct routes *routes)
 {

@@ -32,7 +32,8 @@ static bool is_mute(const struct sim *sim, const struct sim_gateway *gateway)
     return sim->mute || sim->now_ms < gateway->mute_until_ms;
 }
 
-/* --- routes --------------------------------------------------------------------------------------------- */
+/* --- routes
+ * --------------------------------------------------------------------------------------------- */
 
 /* A routed pod stands in its model's status, as stored, or exists no more. */
 static void check_routes(struct sim *sim, const struct routes *routes)
@@ -50,8 +51,9 @@ static void check_routes(struct sim *sim, const struct routes *routes)
             const json_t *entry;
             size_t k;
 
-            if (pod == NULL || o == NULL || o->truth == NULL)
-                continue;
+            if (pod == NULL || o == NULL || o->truth == NULL ||
+                strcmp(o->truth->uid, pod->owner_uid) != 0)
+                continue; /* gone, or of a model that is gone: no status is left to tell */
             json_array_foreach (json_object_get(o->truth->status, "pods"), k, entry)
                 listed |= str_eq(json_str(json_object_get(entry, "uid")), model->pods[j].uid);
             if (!listed)
@@ -148,7 +150,8 @@ bool sim_is_routed(const struct sim *sim, const struct sim_pod *pod)
     return false;
 }
 
-/* --- work and load ------------------------------------------------------------------------------------------ */
+/* --- work and load
+ * ------------------------------------------------------------------------------------------ */
 
 /* Spreads the demand over the pods that the first gateway knows; returns what finds no place. */
 static uint64_t place_demand(struct sim *sim, const struct sim_object *o)

@@ -9,8 +9,8 @@
 
 enum {
     SIM_TEXT_MAX = 256,
-    SIM_TICK_MS = 100,         /* of gateways and faults */
-    SIM_STREAM_MS = 3000,      /* the longest that work goes on in a draining pod */
+    SIM_TICK_MS = 100,    /* of gateways and faults */
+    SIM_STREAM_MS = 3000, /* the longest that work goes on in a draining pod */
     SIM_GATEWAYS_MAX = 8,
     SIM_MODELS_MAX = 4096,
 };
@@ -36,12 +36,12 @@ struct sim_pod {
     bool reclaimed, exists, frozen;
     enum platform_pod_phase phase;
     enum sim_agent agent;
-    int64_t agent_at_ms;   /* of the next step of the agent's life */
+    int64_t agent_at_ms; /* of the next step of the agent's life */
     int64_t ready_wall_ms;
-    uint64_t running;      /* work in it */
-    int64_t work_ends_ms;  /* of a draining one */
-    bool told;             /* the handler knows it */
-    bool dirty;            /* a view event is on its way */
+    uint64_t running;     /* work in it */
+    int64_t work_ends_ms; /* of a draining one */
+    bool told;            /* the handler knows it */
+    bool dirty;           /* a view event is on its way */
     uint64_t slots;
 };
 
@@ -52,6 +52,8 @@ struct sim_object {
     char key[160];
     uint64_t demand;
     int64_t quiet_since_ms;
+    int64_t highest_max; /* of maxReplicas so far */
+    bool manual;
 };
 
 struct sim_gateway {

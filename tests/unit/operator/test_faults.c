@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "operator/reconcile/reconciler.h"
 #include "operator/sim/sim.h"
 
-enum { SEEDS = 150, MODELS = 3, STEPS = 60 };
+enum { SEEDS = 40, MODELS = 3, STEPS = 60 };
 
 static const struct sim_faults faults = {
     .refuse = 50,
@@ -116,9 +117,8 @@ static void reaches_and_keeps(struct sim *sim, uint64_t seed)
 
             snprintf(key, sizeof(key), "team/m%d", model);
             if (sim_pod_count(sim, key) != wanted || sim_ready_count(sim, key) != wanted)
-                fail_msg("seed %llu: %s has %d pods, %d ready, wanted %d",
-                         (unsigned long long)seed, key, sim_pod_count(sim, key),
-                         sim_ready_count(sim, key), wanted);
+                fail_msg("seed %llu: %s has %d pods, %d ready, wanted %d", (unsigned long long)seed,
+                         key, sim_pod_count(sim, key), sim_ready_count(sim, key), wanted);
         }
         sim_run(sim, 1000);
     }
@@ -182,9 +182,19 @@ int main(int argc, char **argv)
     };
     uint64_t seed;
 
-    if (argc > 1 && str_to_u64(str_of(argv[1]), &seed)) { /* one history, told in full */
+    if (argc == 2 && str_to_u64(str_of(argv[1]), &seed)) { /* one history, told in full */
         log_setup("test", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT, 2);
         run_seed(seed);
+        return 0;
+    }
+    if (argc == 3) { /* from one seed to another */
+        uint64_t last = 0;
+
+        log_setup("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, 2);
+        if (!str_to_u64(str_of(argv[1]), &seed) || !str_to_u64(str_of(argv[2]), &last))
+            return 2;
+        for (; seed <= last; seed++)
+            run_seed(seed);
         return 0;
     }
     log_setup("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, 2);
