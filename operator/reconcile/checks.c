@@ -6,7 +6,8 @@
 
 #include "operator/reconcile/must.h"
 
-/* --- the short name ----------------------------------------------------------------------------- */
+/* --- the short name -----------------------------------------------------------------------------
+ */
 
 /* The oldest claim wins; of two of one age the one whose uid sorts first. */
 static bool claims_before(const struct world_model *a, const struct world_model *b)
@@ -43,14 +44,16 @@ void pass_name(struct pass *p)
         pass_condition(p, "NameAccepted", CRD_TRUE, "Accepted", "served as %s and as %s", m->key,
                        m->claimed_name);
     else
-        pass_condition(p, "NameAccepted", CRD_FALSE, "NameTaken",
-                       "the name %s belongs to %s, which is older; this model is served as %s only: "
-                       "choose another spec.model.name",
-                       m->claimed_name != NULL ? m->claimed_name : m->object->name,
-                       owner != NULL ? owner->key : "another model", m->key);
+        pass_condition(
+            p, "NameAccepted", CRD_FALSE, "NameTaken",
+            "the name %s belongs to %s, which is older; this model is served as %s only: "
+            "choose another spec.model.name",
+            m->claimed_name != NULL ? m->claimed_name : m->object->name,
+            owner != NULL ? owner->key : "another model", m->key);
 }
 
-/* --- the weights -------------------------------------------------------------------------------- */
+/* --- the weights --------------------------------------------------------------------------------
+ */
 
 static void ask(struct pass *p)
 {

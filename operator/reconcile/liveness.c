@@ -33,7 +33,6 @@ static int64_t probe_interval(const struct reconciler *r, const struct world_pod
     return interval > PROBE_LOADING_MAX_MS ? PROBE_LOADING_MAX_MS : interval;
 }
 
-
 /* Takes an answer in. The pass that follows draws the conclusions. */
 void liveness_answer(struct reconciler *r, struct world_pod *pod,
                      const struct platform_probe_result *result)
@@ -68,8 +67,7 @@ static void restart(struct pass *p, struct world_pod *pod, const char *why)
     p->r->platform->ops->pod_restart(p->r->platform, pod->restart_ticket, v->name_space, v->name,
                                      v->uid);
     if (p->m->object != NULL)
-        pass_event(p, true, "AgentRestarted",
-                   pass_text(p, "%.*s: %s", STR_ARG(v->name), why));
+        pass_event(p, true, "AgentRestarted", pass_text(p, "%.*s: %s", STR_ARG(v->name), why));
 }
 
 /* An agent that was ready and is silent, or whose engine stands still, is started again. */

@@ -41,8 +41,8 @@ static void begin_next(struct pass *p)
                (size_t)seen->decision_count * sizeof(*next->decisions));
     next->pods = must(arena_array(a, p->m->pod_count + 1, sizeof(*next->pods)));
     next->pod_count = 0;
-    next->pending_creates = must(arena_array(a, (size_t)seen->pending_create_count + 1,
-                                             sizeof(*next->pending_creates)));
+    next->pending_creates = must(
+        arena_array(a, (size_t)seen->pending_create_count + 1, sizeof(*next->pending_creates)));
     next->pending_create_count = 0;
 }
 

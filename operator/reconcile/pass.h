@@ -19,26 +19,35 @@
 #include "operator/reconcile/world.h"
 
 enum {
-    PASS_PUT_WAIT_MS = 10 * 1000,        /* for a status write to be answered and seen */
-    PASS_CREATED_WAIT_MS = 10 * 1000,    /* for a created pod to be seen */
-    PASS_ACK_WAIT_MS = 2 * 1000,         /* for every gateway to acknowledge a draining pod */
-    PASS_DRAIN_HOLD_MS = 10 * 1000,      /* after a cancelled scale-down, before the next try */
-    PASS_DRAIN_IDLE_MS = 60 * 1000,      /* for a drained pod to finish, with others to serve */
-    PASS_DRAIN_LAST_MS = 600 * 1000,     /* the same for a model's last pod */
+    PASS_PUT_WAIT_MS = 10 * 1000,         /* for a status write to be answered and seen */
+    PASS_CREATED_WAIT_MS = 10 * 1000,     /* for a created pod to be seen */
+    PASS_ACK_WAIT_MS = 2 * 1000,          /* for every gateway to acknowledge a draining pod */
+    PASS_DRAIN_HOLD_MS = 10 * 1000,       /* after a cancelled scale-down, before the next try */
+    PASS_DRAIN_IDLE_MS = 60 * 1000,       /* for a drained pod to finish, with others to serve */
+    PASS_DRAIN_LAST_MS = 600 * 1000,      /* the same for a model's last pod */
     PASS_DRAIN_UNREACHABLE_MS = 5 * 1000, /* for an agent that does not answer */
-    PASS_DRAIN_SHUT_DOWN_MS = 15 * 1000, /* when the platform ends for good */
-    PASS_DELETE_GRACE_MS = 15 * 1000,    /* SIGTERM to SIGKILL */
-    PASS_DELETE_AGAIN_MS = 30 * 1000,    /* a deletion that was not seen is asked for again */
+    PASS_DRAIN_SHUT_DOWN_MS = 15 * 1000,  /* when the platform ends for good */
+    PASS_DELETE_GRACE_MS = 15 * 1000,     /* SIGTERM to SIGKILL */
+    PASS_DELETE_AGAIN_MS = 30 * 1000,     /* a deletion that was not seen is asked for again */
     PASS_GATEWAY_SILENT_MS = 3 * LOAD_HEARTBEAT_MS,
-    PASS_UNRESPONSIVE_MS = 6 * 1000, /* an agent silent for so long is started again */
-    PASS_CAPACITY_WAIT_MS = 30 * 1000, /* a pod pending for longer lacks capacity */
-    PASS_WEIGHTS_AGAIN_MS = 10 * 1000, /* weights that could not be read are tried again */
-    PASS_PUBLISH_GAP_MS = 10,        /* between two route snapshots */
+    PASS_UNRESPONSIVE_MS = 6 * 1000,      /* an agent silent for so long is started again */
+    PASS_CAPACITY_WAIT_MS = 30 * 1000,    /* a pod pending for longer lacks capacity */
+    PASS_WEIGHTS_AGAIN_MS = 10 * 1000,    /* weights that could not be read are tried again */
+    PASS_PUBLISH_GAP_MS = 10,             /* between two route snapshots */
     PASS_FIRST_ROUTES_WAIT_MS = 3 * 1000, /* for the agents to answer after a restart */
-    PASS_CRASHES_STALLED = 3, /* restarts without a ready pod that count as stalled */
+    PASS_CRASHES_STALLED = 3,             /* restarts without a ready pod that count as stalled */
 };
 
-enum call_kind { CALL_CREATE, CALL_DELETE, CALL_RESTART, CALL_PUT, CALL_DRAIN, CALL_WEIGHTS, CALL_PRICES };
+enum call_kind {
+    CALL_CREATE,
+    CALL_DELETE,
+    CALL_RESTART,
+    CALL_PUT,
+    CALL_DRAIN,
+    CALL_WEIGHTS,
+    CALL_PRICES_PUT,
+    CALL_PRICES_POST
+};
 
 /* A command whose result is awaited. */
 struct call {
@@ -68,7 +77,6 @@ struct reconciler {
     bool shutting_down;
     void (*shut_down_done)(void *user);
     void *shut_down_user;
-    bool in_turn;
 
     struct reconciler_stats stats;
 };
@@ -97,6 +105,9 @@ static inline void pass_requeue(struct pass *p, int64_t mono_ms)
     if (mono_ms < p->requeue_ms)
         p->requeue_ms = mono_ms;
 }
+
+/* The key under which the queue asks whether a gateway fell silent. */
+#define GATEWAYS_KEY "gateways:"
 
 /* A ticket for a command about `key`. */
 uint64_t reconciler_call(struct reconciler *r, enum call_kind kind, const char *key,
@@ -127,10 +138,17 @@ void pass_condition(struct pass *p, const char *type, enum crd_truth truth, cons
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* scale.c: puts a decision in front of those kept. */
 void pass_decision(struct pass *p, int64_t from, int64_t to, const char *reason, const char *text);
-struct str pass_text(struct pass *p, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+struct str pass_text(struct pass *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void pass_event(struct pass *p, bool warning, const char *reason, struct str note);
 struct crd_pod *pass_next_pod(struct pass *p, struct str name);
+
+/* prices.c: price books have keys of their own in the queue. */
+#define PRICES_KEY_PREFIX "pricebook:"
+void prices_set(struct reconciler *r, struct crd_object *object, bool deleted);
+struct world_book *prices_book(const struct reconciler *r, struct str name);
+/* The version in force of that book; 0: none. */
+uint64_t prices_version(const struct reconciler *r, struct str name);
+void pass_prices(struct reconciler *r, const char *key);
 
 /* routes.c */
 void routes_mark_dirty(struct reconciler *r);

@@ -62,7 +62,8 @@ static int64_t maximum(const struct pass *p)
     return max > p->next.desired_replicas ? max : p->next.desired_replicas;
 }
 
-/* --- going ------------------------------------------------------------------------------------------ */
+/* --- going
+ * ------------------------------------------------------------------------------------------ */
 
 static void mark_draining(struct pass *p, struct crd_pod *pod)
 {
@@ -139,7 +140,8 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* --- coming ----------------------------------------------------------------------------------------- */
+/* --- coming
+ * ----------------------------------------------------------------------------------------- */
 
 /* A pod whose agent was not told yet can stay after all. */
 static int64_t keep_draining(struct pass *p, int64_t how_many)
@@ -195,8 +197,10 @@ static void plan_more(struct pass *p, const struct counts *c, int64_t missing)
         return;
     if (room > 0) {
         record_creations(p, least(missing, room));
-    } else if (c->old > 0 && c->draining == 0) {
-        drain_some(p, false, 1); /* a rollout without spare capacity: one at a time */
+    } else if (c->old > 0 && c->draining == 0 && c->current + c->pending == c->current_ready) {
+        /* A rollout without spare capacity: one at a time, and the next when its successor is
+         * ready. */
+        drain_some(p, false, 1);
     }
 }
 

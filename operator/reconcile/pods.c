@@ -57,7 +57,7 @@ static struct str message_of(const struct world_pod *pod, enum crd_pod_phase pha
 }
 
 /* A pod whose deletion somebody else asked for counts as draining as well. */
-static void record(struct pass *p, const struct world_pod *pod, const struct crd_pod *before)
+static void record(struct pass *p, struct world_pod *pod, const struct crd_pod *before)
 {
     struct crd_pod *out = &p->next.pods[p->next.pod_count++];
     bool draining = pod->view.deleting || (before != NULL && before->phase == CRD_POD_DRAINING);
@@ -70,8 +70,10 @@ static void record(struct pass *p, const struct world_pod *pod, const struct crd
         .template_hash = pod->view.template_hash,
         .phase = draining ? CRD_POD_DRAINING : (int)phase_of(pod),
     };
-    out->message = message_of(pod, out->phase);
-    if (draining)
+    out->message = message_of(pod, (enum crd_pod_phase)out->phase);
+    if (!draining)
+        pod->drain_counter = 0; /* should it go later, the gateways are asked anew */
+    else
         out->draining_since_ms = before != NULL && before->draining_since_ms > 0
                                      ? before->draining_since_ms
                                      : p->wall_ms;
@@ -88,9 +90,9 @@ static void measure_cold_start(struct pass *p, struct world_pod *pod)
     if (pod->view.restarts > 0 || ms <= 0 || pod->status.ready_ms < p->wall_ms - 60 * 1000)
         return;
     world_cold_start_add(p->m, ms);
-    pass_event(p, false, "ColdStartCompleted",
-               pass_text(p, "%.*s was ready after %lld ms", STR_ARG(pod->view.name),
-                         (long long)ms));
+    pass_event(
+        p, false, "ColdStartCompleted",
+        pass_text(p, "%.*s was ready after %lld ms", STR_ARG(pod->view.name), (long long)ms));
 }
 
 /* A pod that nobody recorded is never routed to and goes at once. */
@@ -138,7 +140,8 @@ void pass_adopt(struct pass *p)
     keep_pending(p);
 }
 
-/* --- creation ------------------------------------------------------------------------------------- */
+/* --- creation
+ * ------------------------------------------------------------------------------------- */
 
 static bool still_wanted(const struct pass *p, struct str name)
 {

@@ -25,14 +25,14 @@ void reconciler_shut_down(struct reconciler *r, void (*done)(void *user), void *
 
 /* For metrics and tests. */
 struct reconciler_stats {
-    uint64_t passes;         /* reconciles of one model */
-    uint64_t failures;       /* commands that failed and are tried again */
-    uint64_t conflicts;      /* writes on a stale view */
-    uint64_t routes;         /* snapshots published */
-    uint64_t pods_created;   /* commands sent */
+    uint64_t passes;       /* reconciles of one model */
+    uint64_t failures;     /* commands that failed and are tried again */
+    uint64_t conflicts;    /* writes on a stale view */
+    uint64_t routes;       /* snapshots published */
+    uint64_t pods_created; /* commands sent */
     uint64_t pods_deleted;
     uint64_t drains_cancelled;
-    uint64_t strangers;      /* pods deleted on sight */
+    uint64_t strangers; /* pods deleted on sight */
     size_t models, pods, gateways, queued;
     bool leading, synced;
 };

@@ -10,8 +10,8 @@
 void pass_decision(struct pass *p, int64_t from, int64_t to, const char *reason, const char *text)
 {
     struct crd_model_status *next = &p->next;
-    int keep = next->decision_count < CRD_DECISIONS_MAX ? next->decision_count
-                                                        : CRD_DECISIONS_MAX - 1;
+    int keep =
+        next->decision_count < CRD_DECISIONS_MAX ? next->decision_count : CRD_DECISIONS_MAX - 1;
 
     memmove(next->decisions + 1, next->decisions, (size_t)keep * sizeof(*next->decisions));
     next->decision_count = keep + 1;
@@ -26,7 +26,8 @@ void pass_decision(struct pass *p, int64_t from, int64_t to, const char *reason,
              LOG_STR("reason", reason), LOG_STR("text", text));
 }
 
-/* --- schedules ---------------------------------------------------------------------------------- */
+/* --- schedules ----------------------------------------------------------------------------------
+ */
 
 /* Leaves out the schedules that can't be understood, and says so. */
 static int read_warmups(struct pass *p, struct autoscale_warmup *out)
@@ -52,7 +53,7 @@ static int read_warmups(struct pass *p, struct autoscale_warmup *out)
             snprintf(fault, sizeof(fault),
                      "spec.scaling.warmup[%d].timeZone: %.64s is not known to this machine; use an "
                      "IANA name such as Asia/Shanghai, and install tzdata",
-                     i, must(arena_strdup(&p->arena, in->time_zone)));
+                     i, (const char *)must(arena_strdup(&p->arena, in->time_zone)));
         else
             count++;
     }
@@ -64,7 +65,8 @@ static int read_warmups(struct pass *p, struct autoscale_warmup *out)
     return count;
 }
 
-/* --- signals -------------------------------------------------------------------------------------- */
+/* --- signals
+ * -------------------------------------------------------------------------------------- */
 
 /*
  * Sums over the gateways that should be alive. One that is silent makes the sum unknown; what it
@@ -86,8 +88,6 @@ static struct autoscale_signal read_signal(struct pass *p)
         live++;
         if (!gateway->reported || p->now_ms - gateway->report_ms > PASS_GATEWAY_SILENT_MS)
             signal.known = false;
-        else
-            pass_requeue(p, gateway->report_ms + PASS_GATEWAY_SILENT_MS + 1);
         if (!gateway->reported)
             continue;
         for (size_t j = 0; j < p->m->load_count; j++) {
@@ -128,12 +128,13 @@ static struct autoscale_supply read_supply(const struct pass *p)
     return supply;
 }
 
-/* --- the decision --------------------------------------------------------------------------------- */
+/* --- the decision
+ * --------------------------------------------------------------------------------- */
 
 static void decide(struct pass *p, struct autoscale_decision *out)
 {
-    struct autoscale_warmup *warmups = must(
-        arena_array(&p->arena, (size_t)p->spec->warmup_count + 1, sizeof(*warmups)));
+    struct autoscale_warmup *warmups =
+        must(arena_array(&p->arena, (size_t)p->spec->warmup_count + 1, sizeof(*warmups)));
     int64_t measured = world_cold_start_percentile(p->m, 90);
     struct autoscale_input in = {
         .mono_ms = p->now_ms,

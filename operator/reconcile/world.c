@@ -201,8 +201,7 @@ struct world_pod *world_model_pod(const struct world_model *m, struct str name)
 bool world_pod_ready(const struct world_pod *pod)
 {
     return pod->view.phase == PLATFORM_POD_RUNNING && pod->answered && pod->probe_failures == 0 &&
-           !pod->stalled &&
-           strcmp(pod->status.state, "ready") == 0;
+           !pod->stalled && strcmp(pod->status.state, "ready") == 0;
 }
 
 static void copy_view(struct world_pod *pod, const struct platform_pod *view)
@@ -296,7 +295,8 @@ void world_pod_remove(struct world *w, struct world_pod *pod)
     mem_free(pod);
 }
 
-/* --- creations under way ------------------------------------------------------------------------ */
+/* --- creations under way ------------------------------------------------------------------------
+ */
 
 struct world_create *world_create_find(const struct world_model *m, struct str name)
 {
@@ -326,7 +326,8 @@ void world_create_remove(struct world_model *m, struct world_create *create)
     *create = m->creates[--m->create_count];
 }
 
-/* --- cold starts -------------------------------------------------------------------------------- */
+/* --- cold starts --------------------------------------------------------------------------------
+ */
 
 void world_cold_start_add(struct world_model *m, int64_t ms)
 {
@@ -351,7 +352,16 @@ int64_t world_cold_start_percentile(const struct world_model *m, int percent)
     return sorted[(count - 1) * (size_t)percent / 100];
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ------------------------------------------------------------------------------------
+ */
+
+void world_book_free(struct world_book *book)
+{
+    if (book == NULL)
+        return;
+    crd_object_unref(book->object);
+    mem_free(book);
+}
 
 static void unref_all(struct map *objects)
 {
@@ -378,7 +388,9 @@ void world_fini(struct world *w)
     map_fini(&w->models);
     map_fini(&w->claims);
     unref_all(&w->tenants);
-    unref_all(&w->books);
+    for (size_t at = 0; (entry = map_next(&w->books, &at)) != NULL;)
+        world_book_free(entry->value);
+    map_fini(&w->books);
     for (size_t i = 0; i < w->gateway_count; i++)
         mem_free(w->gateways[i].name);
     *w = (struct world){0};

@@ -36,30 +36,31 @@ struct world_pod {
 
     bool probing;
     int64_t probe_due_ms;
-    int probe_failures;           /* in a row */
-    int64_t failing_since_ms;     /* of the first of them; 0: none */
-    bool answered;                /* `status` is of this run of the agent */
-    struct stream_status status;  /* the last answer */
-    int64_t answered_ms;          /* when it came */
-    bool ever_ready;              /* seen ready, so it may have been routed to */
-    bool cold_start_taken;        /* its start was measured already */
-    bool stalled;                 /* a gateway saw its engine stand still */
-    bool suspect;                 /* a gateway gave it up, and it has not answered since */
-    uint64_t restart_ticket;      /* of the call under way; 0: none */
-    bool restart_asked;           /* for this run of the agent */
+    int probe_failures;          /* in a row */
+    int64_t failing_since_ms;    /* of the first of them; 0: none */
+    bool answered;               /* `status` is of this run of the agent */
+    struct stream_status status; /* the last answer */
+    int64_t answered_ms;         /* when it came */
+    bool ever_ready;             /* seen ready, so it may have been routed to */
+    bool cold_start_taken;       /* its start was measured already */
+    bool stalled;                /* a gateway saw its engine stand still */
+    bool suspect;                /* a gateway gave it up, and it has not answered since */
+    uint64_t restart_ticket;     /* of the call under way; 0: none */
+    bool restart_asked;          /* for this run of the agent */
 
-    uint64_t drain_counter;       /* of the first routes that show it draining; 0: none yet */
+    uint64_t drain_counter; /* of the first routes that show it draining; 0: none yet */
     int64_t drain_published_ms;
-    int64_t drain_told_ms;        /* the agent was told; 0: not yet */
-    uint64_t drain_ticket;        /* of the call under way; 0: none */
-    uint64_t delete_ticket;       /* the same */
-    int64_t delete_sent_ms;       /* 0: not yet */
+    int64_t drain_told_ms;  /* the agent was told; 0: not yet */
+    uint64_t drain_ticket;  /* of the call under way; 0: none */
+    uint64_t delete_ticket; /* the same */
+    int64_t delete_sent_ms; /* 0: not yet */
 };
 
 struct world_gateway {
     char *name;
     bool live; /* in the platform's set */
     bool reported;
+    bool silent; /* and all models know it */
     struct id128 run;
     uint64_t sequence;
     int64_t report_ms; /* when the last report came */
@@ -97,7 +98,7 @@ struct world_weights {
 };
 
 struct world_model {
-    char *key; /* "namespace/name" */
+    char *key;                 /* "namespace/name" */
     struct crd_object *object; /* NULL: not there, but pods of it still are */
     struct arena arena;        /* of spec and status */
     struct crd_model_spec spec;
@@ -113,31 +114,42 @@ struct world_model {
     struct world_create *creates;
     size_t create_count, create_cap;
 
-    uint64_t put_ticket;    /* a status is being written; 0: none */
-    bool put_unseen;        /* written, but the view still shows what was before */
-    char *put_base;         /* resourceVersion that it was written on */
+    uint64_t put_ticket; /* a status is being written; 0: none */
+    bool put_unseen;     /* written, but the view still shows what was before */
+    char *put_base;      /* resourceVersion that it was written on */
     int64_t put_ms;
 
     struct autoscale_state autoscale;
     struct world_weights weights;
     int64_t cold_starts[WORLD_COLD_STARTS];
     uint64_t cold_start_count;
-    int64_t drain_hold_until_ms; /* no scale-down before: a gateway was silent */
-    uint64_t context_max;        /* as the last ready agent said; 0: none yet */
+    int64_t drain_hold_until_ms;               /* no scale-down before: a gateway was silent */
+    uint64_t context_max;                      /* as the last ready agent said; 0: none yet */
     char create_message[PLATFORM_MESSAGE_MAX]; /* why the last creation was refused; or empty */
-    char hold_reason[PLATFORM_MESSAGE_MAX]; /* for the routes; empty: fine */
+    char hold_reason[PLATFORM_MESSAGE_MAX];    /* for the routes; empty: fine */
     bool name_accepted;
 };
 
 struct world {
-    struct map models;   /* "namespace/name" -> struct world_model */
-    struct map pods;     /* uid -> struct world_pod */
-    struct map tenants;  /* name -> struct crd_object */
-    struct map books;    /* name -> struct crd_object */
-    struct map claims;   /* short name -> struct world_claim */
+    struct map models;  /* "namespace/name" -> struct world_model */
+    struct map pods;    /* uid -> struct world_pod */
+    struct map tenants; /* name -> struct crd_object */
+    struct map books;   /* name -> struct world_book */
+    struct map claims;  /* short name -> struct world_claim */
     struct world_gateway gateways[WORLD_GATEWAYS_MAX];
     size_t gateway_count;
 };
+
+/* A PriceBook as seen, and how far its present version got. */
+struct world_book {
+    struct crd_object *object;
+    int64_t version; /* as its status says */
+    char digest[SHA256_HEX_LEN + 1];
+    uint64_t put_ticket, post_ticket; /* of the calls under way; 0: none */
+    int64_t put_ms;                   /* a status was written and not seen yet; 0: none */
+    int64_t posted_version;           /* the ledger has it */
+};
+void world_book_free(struct world_book *book);
 
 /* Who claims a short name. */
 struct world_claim {

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The route snapshot: built from what the views show, published when its content changed. A pod is
+ * in it only if its model's status lists it (as seen, so durably) and its agent answers.
+ */
+#include "operator/reconcile/pass.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "crd/tenant.h"
+#include "operator/reconcile/must.h"
+
+enum { ROUTES_ARENA_BYTES = 256 << 20, ROUTES_TEXT_BYTES = 256 << 20 };
+
+void routes_mark_dirty(struct reconciler *r)
+{
+    r->routes_dirty = true;
+}
+
+/* --- building
+ * ------------------------------------------------------------------------------------- */
+
+static struct str keep(struct routes *routes, struct str text)
+{
+    return must_str(arena_str(&routes->arena, text));
+}
+
+static void add_pod(struct routes *routes, struct routes_model *out, const struct crd_pod *recorded,
+                    const struct world_pod *pod)
+{
+    bool leaving = recorded->phase == CRD_POD_DRAINING || pod->view.deleting;
+
+    out->pods[out->pod_count++] = (struct routes_pod){
+        .name = keep(routes, pod->view.name),
+        .uid = keep(routes, pod->view.uid),
+        .address = keep(routes, pod->view.address),
+        .draining = leaving || strcmp(pod->status.state, "draining") == 0,
+        .slots = pod->status.slots,
+        .digest = keep(routes, str_of(pod->status.digest)),
+    };
+}
+
+/* Ready, or on its way out with work that may go on. */
+static bool is_routable(const struct world_pod *pod)
+{
+    bool draining = strcmp(pod->status.state, "draining") == 0;
+
+    return pod->view.address.len > 0 &&
+           (world_pod_ready(pod) || (pod->answered && pod->probe_failures == 0 && draining));
+}
+
+static void add_model(struct routes *routes, const struct reconciler *r, struct world_model *m)
+{
+    struct routes_model *out = &routes->models[routes->model_count++];
+    int64_t max = m->spec.mode == CRD_SCALING_MANUAL ? m->spec.replicas : m->spec.max_replicas;
+
+    *out = (struct routes_model){
+        .name = keep(routes, str_of(m->key)),
+        .name_space = keep(routes, str_of(m->object->name_space)),
+        .short_name = m->name_accepted && m->claimed_name != NULL
+                          ? keep(routes, str_of(m->claimed_name))
+                          : STR_NONE,
+        .created_s = m->object->created_ms / 1000,
+        .can_wake = max > 0 && !r->shutting_down,
+        .hold_reason = keep(routes, str_of(m->hold_reason)),
+        .pods = must(arena_array(&routes->arena, (size_t)m->status.pod_count + 1,
+                                 sizeof(struct routes_pod))),
+    };
+    for (int i = 0; i < m->status.pod_count; i++) {
+        const struct crd_pod *recorded = &m->status.pods[i];
+        const struct world_pod *pod = world_pod_find(&r->world, recorded->uid);
+
+        if (pod == NULL || pod->model != m || !is_routable(pod))
+            continue;
+        if (pod->status.context_max > 0)
+            m->context_max = pod->status.context_max;
+        add_pod(routes, out, recorded, pod);
+    }
+    out->context_max = m->context_max;
+}
+
+static struct str *keep_names(struct routes *routes, const struct crd_name *names, int count)
+{
+    struct str *out = must(arena_array(&routes->arena, (size_t)count + 1, sizeof(struct str)));
+
+    for (int i = 0; i < count; i++)
+        out[i] = keep(routes, names[i].text);
+    return out;
+}
+
+static void add_tenant(struct routes *routes, const struct reconciler *r,
+                       const struct crd_object *object)
+{
+    struct routes_tenant *out = &routes->tenants[routes->tenant_count];
+    struct crd_tenant_spec spec;
+    struct err err = {0};
+
+    if (crd_tenant_spec_read(&spec, object, &routes->arena, &err) < 0) {
+        log_error("stored tenant can't be used; apply it again", LOG_STR("tenant", object->name),
+                  LOG_ERR(&err));
+        return;
+    }
+    routes->tenant_count++;
+    *out = (struct routes_tenant){
+        .name = keep(routes, str_of(object->name)),
+        .priority = (int)spec.priority,
+        .requests_per_minute = (uint64_t)spec.requests_per_minute,
+        .concurrency = (uint64_t)spec.concurrency,
+        .price_version = prices_version(r, spec.price_book),
+        .namespaces = keep_names(routes, spec.namespaces, spec.namespace_count),
+        .namespace_count = spec.namespace_count,
+        .models = keep_names(routes, spec.models, spec.model_count),
+        .model_count = spec.model_count,
+        .keys = must(
+            arena_array(&routes->arena, (size_t)spec.key_count + 1, sizeof(struct routes_key))),
+        .key_count = spec.key_count,
+    };
+    for (int i = 0; i < spec.key_count; i++) {
+        out->keys[i].id = keep(routes, spec.keys[i].id);
+        memcpy(out->keys[i].sha256, spec.keys[i].sha256, SHA256_BYTES);
+    }
+}
+
+static int by_model_name(const void *a, const void *b)
+{
+    const struct routes_model *left = a, *right = b;
+
+    return str_compare(left->name, right->name);
+}
+
+static int by_tenant_name(const void *a, const void *b)
+{
+    const struct routes_tenant *left = a, *right = b;
+
+    return str_compare(left->name, right->name);
+}
+
+static struct routes *build(struct reconciler *r)
+{
+    struct routes *routes = must(mem_alloc(sizeof(*routes)));
+    struct map_entry *entry;
+
+    arena_init(&routes->arena, ROUTES_ARENA_BYTES);
+    routes->version.installation = keep(routes, str_of(r->installation));
+    routes->models =
+        must(arena_array(&routes->arena, r->world.models.count + 1, sizeof(*routes->models)));
+    routes->tenants =
+        must(arena_array(&routes->arena, r->world.tenants.count + 1, sizeof(*routes->tenants)));
+    for (size_t at = 0; (entry = map_next(&r->world.models, &at)) != NULL;) {
+        struct world_model *m = entry->value;
+
+        if (m->object != NULL && m->spec_fault[0] == '\0')
+            add_model(routes, r, m);
+    }
+    for (size_t at = 0; (entry = map_next(&r->world.tenants, &at)) != NULL;)
+        add_tenant(routes, r, entry->value);
+    qsort(routes->models, (size_t)routes->model_count, sizeof(*routes->models), by_model_name);
+    qsort(routes->tenants, (size_t)routes->tenant_count, sizeof(*routes->tenants), by_tenant_name);
+    return routes;
+}
+
+/* --- publishing
+ * ------------------------------------------------------------------------------------- */
+
+/* Of the content with an empty version, so that equal content gives an equal digest. */
+static void digest(const struct routes *routes, char out[SHA256_HEX_LEN + 1])
+{
+    struct json_writer w;
+    struct buf text;
+
+    buf_init(&text, ROUTES_TEXT_BYTES);
+    json_writer_init(&w, &text);
+    routes_write(&w, routes);
+    (void)must(text.failed ? NULL : text.ptr);
+    sha256_hex(buf_str(&text), out);
+    buf_fini(&text);
+}
+
+/* Draining pods that are shown as such for the first time: their wait for the gateways begins. */
+static void stamp_draining(struct reconciler *r)
+{
+    struct map_entry *entry;
+
+    for (size_t at = 0; (entry = map_next(&r->world.models, &at)) != NULL;) {
+        struct world_model *m = entry->value;
+
+        for (int i = 0; i < m->status.pod_count; i++) {
+            struct world_pod *pod = world_pod_find(&r->world, m->status.pods[i].uid);
+
+            if (m->status.pods[i].phase != CRD_POD_DRAINING || pod == NULL ||
+                pod->drain_counter != 0)
+                continue;
+            pod->drain_counter = r->counter;
+            pod->drain_published_ms = now_of(r);
+            queue_add(&r->queue, str_of(m->key));
+        }
+    }
+}
+
+/* After a restart the agents are asked first: else the first snapshot would show no pod at all. */
+static bool agents_have_answered(const struct reconciler *r)
+{
+    struct map_entry *entry;
+
+    for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
+        const struct world_pod *pod = entry->value;
+
+        if (pod->view.phase == PLATFORM_POD_RUNNING && pod->view.address.len > 0 &&
+            !pod->answered && pod->probe_failures == 0)
+            return false;
+    }
+    return true;
+}
+
+static void publish(struct reconciler *r)
+{
+    struct routes *routes = build(r);
+    char content[SHA256_HEX_LEN + 1];
+
+    r->routes_dirty = false;
+    digest(routes, content);
+    if (r->routes_opened && strcmp(content, r->routes_digest) == 0) {
+        routes_free(routes);
+        stamp_draining(r); /* what is published already may show them */
+        return;
+    }
+    memcpy(r->routes_digest, content, sizeof(content));
+    r->routes_opened = true;
+    r->published_ms = now_of(r);
+    r->counter++;
+    r->stats.routes++;
+    routes->version.epoch = r->epoch;
+    routes->version.counter = r->counter;
+    stamp_draining(r);
+    r->platform->ops->routes_publish(r->platform, routes);
+}
+
+int64_t routes_turn(struct reconciler *r)
+{
+    int64_t now = now_of(r);
+
+    if (!r->leading || !r->synced || !r->routes_dirty)
+        return INT64_MAX;
+    if (!r->routes_opened && !agents_have_answered(r) &&
+        now - r->synced_ms < PASS_FIRST_ROUTES_WAIT_MS)
+        return r->synced_ms + PASS_FIRST_ROUTES_WAIT_MS;
+    if (r->routes_opened && now - r->published_ms < PASS_PUBLISH_GAP_MS)
+        return r->published_ms + PASS_PUBLISH_GAP_MS;
+    publish(r);
+    return INT64_MAX;
+}
+
+bool routes_acknowledged(const struct reconciler *r, uint64_t counter)
+{
+    for (size_t i = 0; i < r->world.gateway_count; i++) {
+        const struct world_gateway *gateway = &r->world.gateways[i];
+
+        if (!gateway->live)
+            continue;
+        if (!gateway->acked || gateway->acked_epoch != r->epoch || gateway->acked_counter < counter)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reconciler on a calm simulated cluster: each behaviour alone. */
+#include "cmocka_plain.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "crd/model_deployment.h"
+#include "operator/reconcile/reconciler.h"
+#include "operator/sim/sim.h"
+
+enum { SECOND = 1000, MINUTE = 60 * 1000 };
+
+struct fixture {
+    struct sim *sim;
+    struct reconciler *r;
+    struct arena arena;
+};
+
+static void begin(struct fixture *f)
+{
+    static const struct sim_options options = {
+        .seed = 1,
+        .start_ms = 300,
+        .load_ms = 500,
+        .api_ms = 5,
+        .watch_ms = 10,
+        .wall_ms = 1795000000000,
+        .gateways = 2,
+    };
+
+    assert_int_equal(sim_new(&f->sim, &options, NULL), 0);
+    assert_int_equal(reconciler_new(&f->r, sim_platform(f->sim), NULL), 0);
+    arena_init(&f->arena, 16 << 20);
+    sim_start(f->sim);
+}
+
+static void end(struct fixture *f)
+{
+    assert_null(sim_violation(f->sim));
+    reconciler_free(f->r);
+    sim_free(f->sim);
+    arena_fini(&f->arena);
+}
+
+static void apply(struct fixture *f, const char *name, const char *model, const char *scaling)
+{
+    char text[2048];
+    struct err err = {0};
+
+    snprintf(text, sizeof(text),
+             "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"ModelDeployment\",\"metadata\":{"
+             "\"name\":\"%s\",\"namespace\":\"team\"},\"spec\":{\"model\":{%s},\"scaling\":{%s}}}",
+             name, model, scaling);
+    if (sim_apply(f->sim, text, &err) < 0)
+        fail_msg("%s", err_message(&err));
+}
+
+#define WEIGHTS "\"uri\":\"file:///models/brook\""
+#define SCALING                                                                      \
+    "\"maxReplicas\":4,\"idle\":{\"afterSeconds\":60},\"scaleDownDelaySeconds\":30," \
+    "\"targetUtilizationPercent\":100"
+
+static struct crd_model_status status_of(struct fixture *f, const char *key)
+{
+    struct crd_model_status status = {0};
+
+    assert_non_null(sim_object(f->sim, key));
+    assert_int_equal(crd_model_status_read(&status, sim_object(f->sim, key), &f->arena, NULL), 0);
+    return status;
+}
+
+static const struct crd_condition *condition(struct fixture *f, const char *key, const char *type)
+{
+    struct crd_model_status status = status_of(f, key);
+
+    for (int i = 0; i < status.condition_count; i++) {
+        if (str_is(status.conditions[i].type, type))
+            return &status.conditions[i];
+    }
+    fail_msg("%s has no condition %s", key, type);
+    return NULL;
+}
+
+static void wakes_serves_and_sleeps(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, SCALING);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    assert_int_equal(condition(&f, "team/brook", "Ready")->status, CRD_TRUE);
+    sim_demand(f.sim, "team/brook", 1);
+    sim_run(f.sim, 2 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 1);
+    sim_demand(f.sim, "team/brook", 16); /* four slots a pod */
+    sim_run(f.sim, 3 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 4);
+    sim_demand(f.sim, "team/brook", 5);
+    sim_run(f.sim, 50 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    sim_demand(f.sim, "team/brook", 0);
+    sim_run(f.sim, 90 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    assert_int_equal(status_of(&f, "team/brook").replicas, 0);
+    assert_true(status_of(&f, "team/brook").decision_count >= 4);
+    assert_true(status_of(&f, "team/brook").cold_start_median_ms > 0);
+    end(&f);
+}
+
+static void every_decision_has_its_reason(void **state)
+{
+    struct fixture f = {0};
+    struct crd_model_status status;
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, SCALING);
+    sim_run(f.sim, SECOND);
+    sim_demand(f.sim, "team/brook", 9);
+    sim_run(f.sim, 3 * SECOND);
+    sim_demand(f.sim, "team/brook", 0);
+    sim_run(f.sim, 3 * MINUTE);
+    status = status_of(&f, "team/brook");
+    for (int i = 0; i < status.decision_count; i++) {
+        assert_true(status.decisions[i].reason.len > 0);
+        assert_true(status.decisions[i].message.len > 0);
+        if (i > 0)
+            assert_int_equal(status.decisions[i].to, status.decisions[i - 1].from);
+    }
+    assert_int_equal(status.decisions[0].to, 0);
+    assert_int_equal(status.decisions[status.decision_count - 1].from, 0);
+    end(&f);
+}
+
+/* The whole jump is one decision. */
+static void a_spike_is_answered_at_once(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"maxReplicas\":100");
+    sim_run(f.sim, SECOND);
+    sim_demand(f.sim, "team/brook", 300);
+    sim_run(f.sim, 400);
+    assert_true(sim_pod_count(f.sim, "team/brook") >= 75);
+    sim_run(f.sim, 3 * SECOND);
+    assert_true(sim_pod_count(f.sim, "team/brook") <= 100);
+    end(&f);
+}
+
+static void a_silent_gateway_holds_the_size(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, SCALING);
+    sim_run(f.sim, SECOND);
+    sim_demand(f.sim, "team/brook", 8);
+    sim_run(f.sim, 3 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    sim_mute_gateways(f.sim, true);
+    sim_demand(f.sim, "team/brook", 0);
+    sim_run(f.sim, 10 * MINUTE);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    sim_mute_gateways(f.sim, false);
+    sim_run(f.sim, 3 * MINUTE);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    end(&f);
+}
+
+/* A manual scale-down is decided without load, but not done without acknowledgements. */
+static void without_acknowledgement_nothing_goes(void **state)
+{
+    struct fixture f = {0};
+    struct reconciler_stats stats;
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":3");
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 3);
+    sim_mute_gateways(f.sim, true);
+    apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":1");
+    sim_run(f.sim, 30 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 3);
+    reconciler_stats(f.r, &stats);
+    assert_true(stats.drains_cancelled >= 1);
+    sim_mute_gateways(f.sim, false);
+    sim_run(f.sim, 30 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
+    end(&f);
+}
+
+static void the_oldest_claim_gets_the_name(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, SCALING);
+    sim_run(f.sim, SECOND);
+    apply(&f, "late", WEIGHTS ",\"name\":\"brook\"", SCALING);
+    sim_run(f.sim, SECOND);
+    assert_int_equal(condition(&f, "team/brook", "NameAccepted")->status, CRD_TRUE);
+    assert_int_equal(condition(&f, "team/late", "NameAccepted")->status, CRD_FALSE);
+    assert_non_null(strstr(condition(&f, "team/late", "NameAccepted")->message.ptr, "team/brook"));
+    assert_int_equal(sim_routes(f.sim)->model_count, 2);
+    assert_true(str_is(sim_routes(f.sim)->models[0].short_name, "brook"));
+    assert_int_equal(sim_routes(f.sim)->models[1].short_name.len, 0);
+    sim_delete(f.sim, "team/brook");
+    sim_run(f.sim, SECOND);
+    assert_int_equal(condition(&f, "team/late", "NameAccepted")->status, CRD_TRUE);
+    assert_true(str_is(sim_routes(f.sim)->models[0].short_name, "brook"));
+    end(&f);
+}
+
+static void an_unknown_zone_is_said(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS,
+          "\"maxReplicas\":2,\"warmup\":[{\"schedule\":\"0 8 * * *\",\"timeZone\":\"Mars/Base\","
+          "\"replicas\":2}]");
+    sim_run(f.sim, SECOND);
+    assert_int_equal(condition(&f, "team/brook", "ScheduleValid")->status, CRD_FALSE);
+    assert_non_null(strstr(condition(&f, "team/brook", "ScheduleValid")->message.ptr, "Mars/Base"));
+    end(&f);
+}
+
+/* 1795000000 is 2026-11-18 11:06:40 UTC: a warm-up at 11:10 is 200 s away. */
+static void a_warm_up_is_ready_in_time(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS,
+          "\"maxReplicas\":3,\"idle\":{\"afterSeconds\":60},\"warmup\":[{\"schedule\":"
+          "\"10 11 * * *\",\"replicas\":2,\"durationSeconds\":120}]");
+    sim_run(f.sim, 100 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    sim_run(f.sim, 100 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+    sim_run(f.sim, 110 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+    sim_run(f.sim, 3 * MINUTE);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    end(&f);
+}
+
+static void missing_weights_start_nothing(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", "\"uri\":\"file:///missing\"", SCALING);
+    sim_run(f.sim, SECOND);
+    sim_demand(f.sim, "team/brook", 1);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    assert_int_equal(condition(&f, "team/brook", "WeightsReachable")->status, CRD_FALSE);
+    assert_int_equal(condition(&f, "team/brook", "Stalled")->status, CRD_TRUE);
+    assert_true(sim_routes(f.sim)->models[0].hold_reason.len > 0);
+    end(&f);
+}
+
+static void refused_creations_are_said_and_tried_again(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    sim_refuse_creation(f.sim, "exceeded quota");
+    apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
+    sim_run(f.sim, 10 * SECOND);
+    assert_int_equal(condition(&f, "team/brook", "CapacityAvailable")->status, CRD_FALSE);
+    sim_refuse_creation(f.sim, NULL);
+    sim_run(f.sim, MINUTE);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+    assert_int_equal(condition(&f, "team/brook", "CapacityAvailable")->status, CRD_TRUE);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    end(&f);
+}
+
+/* Counts the pods of the settings in force. */
+static int current_pods(struct fixture *f, const char *key)
+{
+    struct crd_model_status status = status_of(f, key);
+    int count = 0;
+
+    for (int i = 0; i < status.pod_count; i++)
+        count += str_eq(status.pods[i].template_hash, status.pods[0].template_hash);
+    return count;
+}
+
+static void new_settings_roll_the_pods(void **state)
+{
+    static const char *const scalings[] = {
+        "\"minReplicas\":2,\"maxReplicas\":4", /* room for new ones first */
+        "\"minReplicas\":2,\"maxReplicas\":2", /* none: one at a time */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(scalings); i++) {
+        struct fixture f = {0};
+        struct crd_model_status before;
+        int least = 2;
+
+        begin(&f);
+        apply(&f, "brook", WEIGHTS, scalings[i]);
+        sim_run(f.sim, 5 * SECOND);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+        before = status_of(&f, "team/brook");
+        apply(&f, "brook", "\"uri\":\"file:///models/river\"", scalings[i]);
+        for (int t = 0; t < 200; t++) {
+            int ready;
+
+            sim_run(f.sim, 100);
+            ready = sim_ready_count(f.sim, "team/brook");
+            least = ready < least ? ready : least;
+        }
+        assert_int_equal(least, i == 0 ? 2 : 1);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+        assert_int_equal(current_pods(&f, "team/brook"), 2);
+        assert_false(str_eq(status_of(&f, "team/brook").pods[0].template_hash,
+                            before.pods[0].template_hash));
+        end(&f);
+    }
+}
+
+static void a_reclaimed_pod_is_replaced(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":3");
+    sim_run(f.sim, 5 * SECOND);
+    sim_reclaim(f.sim, "team/brook");
+    sim_run(f.sim, 10 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    end(&f);
+}
+
+static void a_deleted_model_leaves_nothing(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"minReplicas\":3,\"maxReplicas\":3");
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 3);
+    sim_delete(f.sim, "team/brook");
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    assert_int_equal(sim_routes(f.sim)->model_count, 0);
+    end(&f);
+}
+
+static void count_done(void *user)
+{
+    (*(int *)user)++;
+}
+
+static void shutting_down_drains_all(void **state)
+{
+    struct fixture f = {0};
+    int done = 0;
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"minReplicas\":3,\"maxReplicas\":3");
+    sim_run(f.sim, 5 * SECOND);
+    sim_mute_gateways(f.sim, true); /* those may be gone already */
+    reconciler_shut_down(f.r, count_done, &done);
+    sim_run(f.sim, 30 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    assert_int_equal(done, 1);
+    reconciler_free(f.r);
+    sim_free(f.sim);
+    arena_fini(&f.arena);
+}
+
+#define TENANT(keys)                                                                               \
+    "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"Tenant\",\"metadata\":{\"name\":\"acme\"}," \
+    "\"spec\":{\"namespaces\":[\"team\"],\"priceBook\":\"list\",\"keys\":[" keys "]}}"
+#define KEY                                                                \
+    "{\"id\":\"k1\",\"sha256\":\"00112233445566778899aabbccddeeff00112233" \
+    "445566778899aabbccddeeff\"}"
+#define BOOK(price)                                                                         \
+    "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"PriceBook\",\"metadata\":{\"name\":" \
+    "\"list\"},\"spec\":{\"prices\":[{\"model\":\"*\",\"input\":\"" price "\",\"output\":"  \
+    "\"2.19\"}]}}"
+
+static void tenants_and_prices_reach_the_gateways(void **state)
+{
+    struct fixture f = {0};
+    uint64_t version;
+
+    (void)state;
+    begin(&f);
+    assert_int_equal(sim_apply(f.sim, TENANT(KEY), NULL), 0);
+    assert_int_equal(sim_apply(f.sim, BOOK("0.55"), NULL), 0);
+    sim_run(f.sim, SECOND);
+    assert_int_equal(sim_routes(f.sim)->tenant_count, 1);
+    assert_int_equal(sim_routes(f.sim)->tenants[0].key_count, 1);
+    version = sim_routes(f.sim)->tenants[0].price_version;
+    assert_true(version > 0);
+    assert_int_equal(sim_prices_posted(f.sim), 1);
+    assert_int_equal(sim_apply(f.sim, BOOK("0.56"), NULL), 0);
+    assert_int_equal(sim_apply(f.sim, TENANT(""), NULL), 0);
+    sim_run(f.sim, SECOND);
+    assert_true(sim_routes(f.sim)->tenants[0].price_version > version);
+    assert_int_equal(sim_routes(f.sim)->tenants[0].key_count, 0);
+    assert_int_equal(sim_prices_posted(f.sim), 2);
+    end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wakes_serves_and_sleeps),
+        cmocka_unit_test(every_decision_has_its_reason),
+        cmocka_unit_test(a_spike_is_answered_at_once),
+        cmocka_unit_test(a_silent_gateway_holds_the_size),
+        cmocka_unit_test(without_acknowledgement_nothing_goes),
+        cmocka_unit_test(the_oldest_claim_gets_the_name),
+        cmocka_unit_test(an_unknown_zone_is_said),
+        cmocka_unit_test(a_warm_up_is_ready_in_time),
+        cmocka_unit_test(missing_weights_start_nothing),
+        cmocka_unit_test(refused_creations_are_said_and_tried_again),
+        cmocka_unit_test(new_settings_roll_the_pods),
+        cmocka_unit_test(a_reclaimed_pod_is_replaced),
+        cmocka_unit_test(a_deleted_model_leaves_nothing),
+        cmocka_unit_test(shutting_down_drains_all),
+        cmocka_unit_test(tenants_and_prices_reach_the_gateways),
+    };
+
+    log_setup("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, 2);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
