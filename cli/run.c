@@ -218,7 +218,7 @@ static int ask_or_converse(const struct settings *settings, const struct target 
         .seed = settings->seed,
         .show_thinking = settings->thinking && (colour || isatty(STDOUT_FILENO)),
         .dim_thinking = colour,
-        .plain = isatty(STDOUT_FILENO),
+        .plain = colour || isatty(STDOUT_FILENO),
         .patience_ms = target->made ? PATIENCE_MS : 0,
     };
     int r = 0;
