@@ -121,4 +121,4 @@ static int run(int argc, char **argv)
     return apply(&settings, &err) < 0 ? cli_fail(&err) : CLI_OK;
 }
 
-const struct cli_command cli_apply = {&arguments, run};
+const struct cli_command cli_apply = {&arguments, run, NULL};

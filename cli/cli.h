@@ -30,8 +30,10 @@ enum cli_exit {
 };
 
 struct cli_command {
-    const struct arg_command *arguments; /* arguments->name is "spate get" */
-    int (*run)(int argc, char **argv);   /* argv[0] is the subcommand; returns an exit code */
+    const struct arg_command *arguments;    /* arguments->name is "spate get" */
+    int (*run)(int argc, char **argv);      /* argv[0] is the subcommand; returns an exit code */
+    const struct arg_command *const *verbs; /* of a command with words of its own, NULL-ended; for
+                                               the reference page; or NULL */
 };
 
 /* All subcommands in the order of the help, and the word that calls one. */

@@ -112,4 +112,4 @@ static int run(int argc, char **argv)
     return r < 0 ? cli_fail(&err) : CLI_OK;
 }
 
-const struct cli_command cli_delete = {&arguments, run};
+const struct cli_command cli_delete = {&arguments, run, NULL};

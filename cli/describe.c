@@ -40,7 +40,7 @@ static const struct arg_command arguments = {
 static void add_age(struct table *t, int64_t ms)
 {
     char time[CLOCK_TEXT_MAX];
-    char age[16];
+    char age[TABLE_AGE_MAX];
 
     clock_format_utc(ms, time);
     table_age(str_of(time), clock_wall_ms(clock_system()), age);
@@ -55,8 +55,11 @@ static void write_indented(const struct table *t, struct buf *out)
     buf_init(&plain, TABLE_BYTES_MAX);
     table_write(t, &plain);
     rest = buf_str(&plain);
-    while (rest.len > 0)
-        buf_printf(out, "  %.*s\n", STR_ARG(str_cut(&rest, '\n')));
+    while (rest.len > 0) {
+        struct str line = str_cut(&rest, '\n');
+
+        buf_printf(out, "  %.*s\n", STR_ARG(line));
+    }
 }
 
 static void describe_conditions(const struct crd_model_status *status, struct buf *out)
@@ -199,7 +202,7 @@ static int describe_events(const struct api *api, const struct settings *setting
     json_array_foreach (items, i, event) {
         struct str regarding =
             json_str(json_object_get(json_object_get(event, "regarding"), "name"));
-        char age[16];
+        char age[TABLE_AGE_MAX];
 
         if (i < skip || !str_is(regarding, name))
             continue;
@@ -265,4 +268,4 @@ static int run(int argc, char **argv)
     return cli_print(&out);
 }
 
-const struct cli_command cli_describe = {&arguments, run};
+const struct cli_command cli_describe = {&arguments, run, NULL};

@@ -96,7 +96,7 @@ static void add_row(struct view *v, const json_t *object)
 {
     const json_t *metadata = json_object_get(object, "metadata");
     CLEANUP(buf_fini) struct buf cell;
-    char age[16];
+    char age[TABLE_AGE_MAX];
 
     buf_init(&cell, TABLE_BYTES_MAX);
     if (v->settings->all && v->resource->namespaced)
@@ -296,4 +296,4 @@ static int run(int argc, char **argv)
     return show(&settings, words, positionals, &err) < 0 ? cli_fail(&err) : CLI_OK;
 }
 
-const struct cli_command cli_get = {&arguments, run};
+const struct cli_command cli_get = {&arguments, run, NULL};

@@ -179,26 +179,26 @@ void table_value(const json_t *object, const char *path, struct buf *out)
         buf_append_text(out, "<none>");
 }
 
-void table_age(struct str created, int64_t now_ms, char out[16])
+void table_age(struct str created, int64_t now_ms, char out[TABLE_AGE_MAX])
 {
     int64_t created_ms;
     int64_t s;
 
     if (created.len == 0 || clock_parse_utc(created.ptr, created.len, &created_ms) < 0) {
-        snprintf(out, 16, "<unknown>");
+        snprintf(out, TABLE_AGE_MAX, "<unknown>");
         return;
     }
     s = now_ms > created_ms ? (now_ms - created_ms) / 1000 : 0;
     if (s < 120)
-        snprintf(out, 16, "%" PRId64 "s", s);
+        snprintf(out, TABLE_AGE_MAX, "%" PRId64 "s", s);
     else if (s < 600 && s % 60 != 0)
-        snprintf(out, 16, "%" PRId64 "m%" PRId64 "s", s / 60, s % 60);
+        snprintf(out, TABLE_AGE_MAX, "%" PRId64 "m%" PRId64 "s", s / 60, s % 60);
     else if (s < 7200)
-        snprintf(out, 16, "%" PRId64 "m", s / 60);
+        snprintf(out, TABLE_AGE_MAX, "%" PRId64 "m", s / 60);
     else if (s < 2 * 86400)
-        snprintf(out, 16, "%" PRId64 "h", s / 3600);
+        snprintf(out, TABLE_AGE_MAX, "%" PRId64 "h", s / 3600);
     else
-        snprintf(out, 16, "%" PRId64 "d", s / 86400);
+        snprintf(out, TABLE_AGE_MAX, "%" PRId64 "d", s / 86400);
 }
 
 int table_tree(struct buf *out, const json_t *tree, bool yaml, struct err *err)

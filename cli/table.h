@@ -14,7 +14,12 @@
 #include "base/json.h"
 #include "crd/field.h"
 
-enum { TABLE_COLUMNS_MAX = 16, TABLE_ROWS_MAX = 100000, TABLE_BYTES_MAX = 64 << 20 };
+enum {
+    TABLE_COLUMNS_MAX = 16,
+    TABLE_ROWS_MAX = 100000,
+    TABLE_BYTES_MAX = 64 << 20,
+    TABLE_AGE_MAX = 24
+};
 
 /* Cells are kept until all widths are known. */
 struct table {
@@ -42,7 +47,7 @@ void table_write_from(const struct table *t, int first_row, struct buf *out);
 void table_value(const json_t *object, const char *path, struct buf *out);
 
 /* "5s", "3m20s", "4h", "2d": since an RFC 3339 time; "<unknown>" without one. */
-void table_age(struct str created, int64_t now_ms, char out[16]);
+void table_age(struct str created, int64_t now_ms, char out[TABLE_AGE_MAX]);
 
 /* Pretty JSON or YAML of a tree; a line end behind it. */
 int table_tree(struct buf *out, const json_t *tree, bool yaml, struct err *err);
