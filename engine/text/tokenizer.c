@@ -241,12 +241,11 @@ static int encode_normalized(struct encoding *e, struct str text)
 
 static int encode_between(struct encoding *e, struct str text)
 {
-    CLEANUP(buf_fini) struct buf normal;
+    CLEANUP(buf_fini) struct buf normal = {.max = (size_t)4 * TOKENIZER_TEXT_BYTES_MAX};
     int r;
 
     if (!e->t->nfc || !unicode_needs_nfc(text))
         return encode_normalized(e, text);
-    buf_init(&normal, (size_t)4 * TOKENIZER_TEXT_BYTES_MAX);
     r = unicode_nfc(text, &normal);
     return r < 0 ? r : encode_normalized(e, buf_str(&normal));
 }
