@@ -204,6 +204,7 @@ int main(int argc, char **argv)
         .logits_rows_max = SEQS_MAX,
     };
     struct err err = {0};
+    double start;
 
     if (argc < 2 || threads < 1 || threads > THREADS_MAX || b.context < 0) {
         fprintf(stderr, "usage: bench_engine_math MODEL [threads [isa [context]]]\n");
@@ -211,10 +212,12 @@ int main(int argc, char **argv)
     }
     b.blocks_each = (b.context + PREFILL_TOKENS) / KV_BLOCK_TOKENS + 1;
     options.kv_blocks = b.blocks_each * SEQS_MAX;
+    start = now_s();
     if (model_open(&b.model, argv[1], &options, NULL, &err) < 0) {
         fprintf(stderr, "bench_engine_math: %s\n", err.message);
         return 1;
     }
+    printf("opened in %.1f ms\n", (now_s() - start) * 1e3);
     b.tables = mem_array((size_t)options.kv_blocks, sizeof(*b.tables));
     b.logits =
         mem_array((size_t)SEQS_MAX * (size_t)model_info_of(b.model)->vocab_rows, sizeof(*b.logits));
