@@ -97,6 +97,8 @@ static int open_model(struct engine *e, const struct engine_config *config,
     if (r < 0)
         return r;
     e->vocab_rows = model_info_of(e->model)->vocab_rows;
+    /* Planning reads headers only; what the weights are is known now. */
+    memcpy(e->plan.digest, model_info_of(e->model)->digest, sizeof(e->plan.digest));
     return 0;
 }
 
