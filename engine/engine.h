@@ -48,7 +48,7 @@ struct engine_config {
     uint8_t run_id[16];        /* of this engine run; written into the counter file */
 };
 
-/* What a model needs, computed before anything is loaded. */
+/* What a model needs, computed before anything is loaded (but the digest: zero until then). */
 struct engine_plan {
     uint64_t weights_bytes; /* resident after load */
     uint64_t kv_block_bytes;

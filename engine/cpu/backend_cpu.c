@@ -179,11 +179,9 @@ static int open_parts(struct cpu *c, const struct backend_shape *shape, int thre
     if (r < 0)
         return r;
     c->base = (struct backend){.ops = &cpu_ops, .isa = c->kernels->name};
-    c->layers = shape->layers;
     c->heads = shape->heads;
     c->kv_heads = shape->kv_heads;
     c->head_dim = shape->head_dim;
-    c->batch_tokens_max = shape->batch_tokens_max;
     c->kv_blocks = shape->kv_blocks;
     r = allocate(c, shape, err);
     if (r < 0)

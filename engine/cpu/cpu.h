@@ -10,7 +10,7 @@
 #include "engine/model/backend.h"
 
 enum {
-    CPU_BUFFERS_MAX = 1024 * 8,
+    CPU_BUFFERS_MAX = 8192, /* vectors of the deepest model, and the few buffers of a batch */
     /* Operations with less work than this (products, roughly) run on the calling thread: waking
      * others would take longer. Affects the time alone, never a result. */
     CPU_INLINE_WORK = 1 << 18,
@@ -30,7 +30,10 @@ struct cpu {
     const struct kernels *kernels;
     struct pool *pool;
 
-    int layers, heads, kv_heads, head_dim, batch_tokens_max, kv_blocks;
+    int heads;
+    int kv_heads;
+    int head_dim;
+    int kv_blocks;
 
     float *frequencies; /* [head_dim / 2] */
     float *cosines;     /* [batch_tokens_max][head_dim / 2], of the batch in progress */

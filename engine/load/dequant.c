@@ -21,14 +21,10 @@ static const struct {
     uint32_t raw_type;
     enum tensor_type type;
     size_t block_bytes;
-    const char *name;
 } raw_types[] = {
-    {GGML_F32, TENSOR_F32, 4 * DEQUANT_BLOCK, "F32"},
-    {GGML_F16, TENSOR_F16, 2 * DEQUANT_BLOCK, "F16"},
-    {GGML_BF16, TENSOR_BF16, 2 * DEQUANT_BLOCK, "BF16"},
-    {GGML_Q4_0, TENSOR_F32, 2 + 16, "Q4_0"},
-    {GGML_Q4_1, TENSOR_F32, 2 + 2 + 16, "Q4_1"},
-    {GGML_Q8_0, TENSOR_F32, 2 + 32, "Q8_0"},
+    {GGML_F32, TENSOR_F32, 4 * DEQUANT_BLOCK},   {GGML_F16, TENSOR_F16, 2 * DEQUANT_BLOCK},
+    {GGML_BF16, TENSOR_BF16, 2 * DEQUANT_BLOCK}, {GGML_Q4_0, TENSOR_F32, 2 + 16},
+    {GGML_Q4_1, TENSOR_F32, 2 + 2 + 16},         {GGML_Q8_0, TENSOR_F32, 2 + 32},
 };
 
 bool dequant_type(uint32_t raw_type, enum tensor_type *out, size_t *block_bytes)

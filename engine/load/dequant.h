@@ -19,8 +19,8 @@
 
 enum { DEQUANT_BLOCK = 32 };
 
-/* What ggml type `raw_type` becomes, and the bytes of `DEQUANT_BLOCK` values in the file (of plain
- * types also for other counts). False: not supported. */
+/* What ggml type `raw_type` becomes, and the bytes that DEQUANT_BLOCK values take in the file.
+ * False: not supported. */
 bool dequant_type(uint32_t raw_type, enum tensor_type *out, size_t *block_bytes);
 /* F32, F16 or BF16: stored as plain numbers. */
 bool dequant_is_plain(uint32_t raw_type);

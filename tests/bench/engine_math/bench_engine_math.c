@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "engine/load/weights.h"
 #include "engine/model.h"
 
 enum {
@@ -155,18 +156,28 @@ static double prefill_rate(struct bench *b)
     return best;
 }
 
-/* The embedding is looked up, not read whole; a tied one is the head and read once. */
-static double bytes_per_step(const struct model_info *info, bool tied)
+/* Bytes of weights that a step reads: all, but of an embedding that is not the head as well only
+ * the rows that are looked up. */
+static double step_bytes(const char *path)
 {
-    double embedding = (double)info->vocab_rows * info->hidden * 2;
+    CLEANUP(weights_closep) struct weights *w = NULL;
+    const struct model_config *c;
+    struct tensor embedding = {0};
 
-    return (double)info->weights_bytes - (tied ? 0 : embedding);
+    if (weights_open(&w, path, NULL) < 0)
+        return 0;
+    c = weights_config(w);
+    if (!c->tied)
+        (void)weights_take(w, "model.embed_tokens.weight", 2,
+                           (const int64_t[]){c->vocab_rows, c->hidden}, &embedding, NULL);
+    return (double)(weights_resident_bytes(w) - embedding.size);
 }
 
-static void run_all(struct bench *b, int threads)
+static void run_all(struct bench *b, const char *path, int threads)
 {
     const struct model_info *info = model_info_of(b->model);
     double bandwidth = read_bandwidth(threads);
+    double bytes = step_bytes(path);
     double after;
 
     printf("%s, %d layers, %.1f MB of weights, kernels %s, %d threads, context %d\n",
@@ -174,16 +185,14 @@ static void run_all(struct bench *b, int threads)
            b->context);
     for (int seqs = 1; seqs <= SEQS_MAX; seqs *= 4) {
         double rate = decode(b, seqs);
-        double read = bytes_per_step(info, true) * rate / seqs;
-
-        printf("decode %2d: %8.1f tokens/s  %6.2f GB/s of weights\n", seqs, rate, read / 1e9);
+        printf("decode %2d: %8.1f tokens/s  %6.2f GB/s of weights\n", seqs, rate,
+               bytes * rate / seqs / 1e9);
     }
     printf("prefill %d: %6.1f tokens/s\n", PREFILL_TOKENS, prefill_rate(b));
     after = read_bandwidth(threads);
     printf("read bandwidth: %.1f GB/s before, %.1f after; decode 1 reaches %.0f %% of the better\n",
            bandwidth / 1e9, after / 1e9,
-           100 * bytes_per_step(info, true) * decode(b, 1) /
-               (bandwidth > after ? bandwidth : after));
+           100 * bytes * decode(b, 1) / (bandwidth > after ? bandwidth : after));
 }
 
 static enum engine_isa parse_isa(const char *name)
@@ -204,6 +213,7 @@ int main(int argc, char **argv)
         .logits_rows_max = SEQS_MAX,
     };
     struct err err = {0};
+    double start;
 
     if (argc < 2 || threads < 1 || threads > THREADS_MAX || b.context < 0) {
         fprintf(stderr, "usage: bench_engine_math MODEL [threads [isa [context]]]\n");
@@ -211,10 +221,12 @@ int main(int argc, char **argv)
     }
     b.blocks_each = (b.context + PREFILL_TOKENS) / KV_BLOCK_TOKENS + 1;
     options.kv_blocks = b.blocks_each * SEQS_MAX;
+    start = now_s();
     if (model_open(&b.model, argv[1], &options, NULL, &err) < 0) {
         fprintf(stderr, "bench_engine_math: %s\n", err.message);
         return 1;
     }
+    printf("opened in %.1f ms\n", (now_s() - start) * 1e3);
     b.tables = mem_array((size_t)options.kv_blocks, sizeof(*b.tables));
     b.logits =
         mem_array((size_t)SEQS_MAX * (size_t)model_info_of(b.model)->vocab_rows, sizeof(*b.logits));
@@ -224,7 +236,7 @@ int main(int argc, char **argv)
         b.tables[i] = i;
     for (int i = 0; b.context > 0 && i < SEQS_MAX; i++)
         prefill(&b, i, 0, b.context);
-    run_all(&b, threads);
+    run_all(&b, argv[1], threads);
     model_close(b.model);
     mem_free(b.tables);
     mem_free(b.logits);

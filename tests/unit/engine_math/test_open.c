@@ -119,6 +119,27 @@ static void any_byte_changes_the_digest(void **state)
     }
 }
 
+/* Resuming elsewhere relies on it: the engine passes on what loading found. */
+static void the_engine_tells_the_digest(void **state)
+{
+    const struct engine_config config = {.model_path = "open-digest",
+                                         .counters_path = "open-digest.counters",
+                                         .slots = 1,
+                                         .threads = 1};
+    struct engine *e = NULL;
+    struct err err = {0};
+    uint8_t digest[32];
+
+    (void)state;
+    fresh_folder("open-digest");
+    digest_of("open-digest", digest);
+    (void)unlink("open-digest.counters");
+    if (engine_open(&e, &config, NULL, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_memory_equal(engine_plan_of(e)->digest, digest, 32);
+    engine_close(e);
+}
+
 static void progress_reaches_the_end(void **state)
 {
     struct engine_progress progress = {0};
@@ -377,6 +398,7 @@ int main(void)
         cmocka_unit_test(inspection_tells_what_opening_gives),
         cmocka_unit_test(ids_without_a_token_are_not_counted),
         cmocka_unit_test(any_byte_changes_the_digest),
+        cmocka_unit_test(the_engine_tells_the_digest),
         cmocka_unit_test(progress_reaches_the_end),
         cmocka_unit_test(unaligned_weights_are_the_same),
         cmocka_unit_test(broken_folders_are_refused),

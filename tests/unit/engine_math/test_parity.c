@@ -16,7 +16,7 @@
 #include "engine/load/safetensors.h"
 #include "engine/model.h"
 
-enum { CHUNK = 200, FOLDERS_MAX = 64, NAME_MAX_BYTES = 256 };
+enum { CHUNK = 200, FOLDERS_MAX = 64 };
 
 static const struct {
     const char *name;
