@@ -53,7 +53,8 @@ static enum err_code code_of_status(int status)
     }
 }
 
-/* Status objects carry a message for people; anything else is told by its number. */
+/* Status objects carry a message for people, answers passed on from the ledger an error with one;
+ * anything else is told by its number. */
 static int fail_with_status(int status, struct str body, struct err *err)
 {
     json_auto_t *tree = NULL;
@@ -61,6 +62,8 @@ static int fail_with_status(int status, struct str body, struct err *err)
 
     if (json_read(&tree, body, &json_limits_default, "answer", NULL) == 0) {
         message = json_str(json_object_get(tree, "message"));
+        if (message.len == 0)
+            message = json_str(json_object_get(json_object_get(tree, "error"), "message"));
         if (message.len > 0)
             return err_set(err, code_of_status(status), "%.*s", STR_ARG(message));
     }

@@ -38,6 +38,8 @@ int process_start_time(int pid, uint64_t *start, struct err *err)
     if (name_end < 0)
         return err_set(err, ERR_CORRUPT, "%s cannot be understood", path);
     rest = str_slice(buf_str(&text), (size_t)name_end + 2, text.len);
+    if (str_starts(rest, STR("Z")))
+        return err_set(err, ERR_NOT_FOUND, "process %d has ended", pid);
     for (int i = 0; i < STAT_FIELDS_BEFORE_START; i++)
         str_cut(&rest, ' ');
     if (!str_to_u64(str_cut(&rest, ' '), start))
