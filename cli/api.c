@@ -92,7 +92,7 @@ static int request(const struct api *api, const char *method, const char *path, 
 {
     const struct http_header type = {STR("content-type"), STR("application/apply-patch+json")};
     CLEANUP(mem_freep) char *url = url_of(api, path);
-    CLEANUP(buf_fini) struct buf answer;
+    CLEANUP(buf_fini) struct buf answer = {0};
     struct fetch_options options = {
         .method = method,
         .url = url,
@@ -135,7 +135,7 @@ int api_delete(const struct api *api, const char *path, json_t **out, struct err
 int api_apply(const struct api *api, const char *path, const json_t *object, json_t **out,
               struct err *err)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct json_writer w;
     int r;
 

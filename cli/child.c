@@ -19,7 +19,7 @@ enum { STAT_FIELDS_BEFORE_START = 19, RECORD_MAX = 256, STAT_MAX = 4096 };
 
 int process_start_time(int pid, uint64_t *start, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     char path[64];
     struct str rest;
     int64_t name_end = -1;
@@ -147,7 +147,7 @@ static void save_record(const struct child *c)
 /* The pid of the record if that very process still runs, else 0. */
 static int leftover_pid(const struct child *c)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     struct str rest;
     uint64_t pid;
     uint64_t start;

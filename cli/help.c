@@ -81,7 +81,7 @@ static int help_of(const char *word)
 static int run(int argc, char **argv)
 {
     struct settings settings = {0};
-    CLEANUP(buf_fini) struct buf page;
+    CLEANUP(buf_fini) struct buf page = {0};
     int positionals;
     int exit_code;
 

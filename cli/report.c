@@ -82,7 +82,7 @@ static int print_bytes(void *user, struct str bytes)
 static int report(const struct settings *settings, struct err *err)
 {
     CLEANUP(api_fini) struct api api = {0};
-    CLEANUP(buf_fini) struct buf url;
+    CLEANUP(buf_fini) struct buf url = {0};
     const char *path;
     int r;
 

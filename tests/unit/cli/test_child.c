@@ -102,7 +102,7 @@ static void output_goes_to_the_log(void **state)
 {
     struct watcher w = {0};
     CLEANUP(mem_freep) char *path = path_join(folder, "logs/test.log");
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
 
     (void)state;
     unlink(path);

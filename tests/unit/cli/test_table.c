@@ -9,8 +9,8 @@
 
 static void columns_line_up(void **state)
 {
-    CLEANUP(table_fini) struct table t;
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(table_fini) struct table t = {0};
+    CLEANUP(buf_fini) struct buf out = {0};
 
     (void)state;
     table_init(&t, 2);
@@ -54,7 +54,7 @@ static void values_are_found(void **state)
         json_loads("{\"a\":1,\"b\":{\"c\":\"text\"},\"list\":[{\"n\":\"x\",\"v\":1},{\"n\":\"y\","
                    "\"v\":2}],\"d.e/f\":\"dotted\",\"flag\":true,\"null\":null}",
                    0, NULL);
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
 
     (void)state;
     buf_init(&out, 4096);

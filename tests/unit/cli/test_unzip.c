@@ -62,7 +62,7 @@ static void add_header(struct buf *out, const char *signature, struct str conten
 /* One file "model.gguf", and a comment behind the end record. */
 static void make_archive(struct buf *out, struct str content, bool deflated)
 {
-    CLEANUP(buf_fini) struct buf packed;
+    CLEANUP(buf_fini) struct buf packed = {0};
     uint32_t directory;
 
     buf_init(&packed, ARCHIVE_MAX);
@@ -109,8 +109,8 @@ static void files_come_out_equal(void **state)
 
     (void)state;
     for (int deflated = 0; deflated < 2; deflated++) {
-        CLEANUP(buf_fini) struct buf archive;
-        CLEANUP(buf_fini) struct buf out;
+        CLEANUP(buf_fini) struct buf archive = {0};
+        CLEANUP(buf_fini) struct buf out = {0};
         struct zip_entry entry;
 
         buf_init(&archive, ARCHIVE_MAX);
@@ -131,12 +131,12 @@ static void damage_is_noticed(void **state)
 
     (void)state;
     for (int deflated = 0; deflated < 2; deflated++) {
-        CLEANUP(buf_fini) struct buf archive;
+        CLEANUP(buf_fini) struct buf archive = {0};
 
         buf_init(&archive, ARCHIVE_MAX);
         make_archive(&archive, text, deflated == 1);
         for (size_t i = 0; i < archive.len; i++) {
-            CLEANUP(buf_fini) struct buf out;
+            CLEANUP(buf_fini) struct buf out = {0};
             struct zip_entry entry;
 
             buf_init(&out, ARCHIVE_MAX);
@@ -165,7 +165,7 @@ static int refuse(void *user, struct str bytes)
 
 static void a_full_disk_ends_the_work(void **state)
 {
-    CLEANUP(buf_fini) struct buf archive;
+    CLEANUP(buf_fini) struct buf archive = {0};
     struct zip_entry entry;
 
     (void)state;
