@@ -241,7 +241,7 @@ static int encode_normalized(struct encoding *e, struct str text)
 
 static int encode_between(struct encoding *e, struct str text)
 {
-    CLEANUP(buf_fini) struct buf normal;
+    CLEANUP(buf_fini) struct buf normal = {0};
     int r;
 
     if (!e->t->nfc || !unicode_needs_nfc(text))
