@@ -53,7 +53,8 @@ static enum err_code code_of_status(int status)
     }
 }
 
-/* Status objects carry a message for people; anything else is told by its number. */
+/* Status objects carry a message for people, answers passed on from the ledger an error with one;
+ * anything else is told by its number. */
 static int fail_with_status(int status, struct str body, struct err *err)
 {
     json_auto_t *tree = NULL;
@@ -61,6 +62,8 @@ static int fail_with_status(int status, struct str body, struct err *err)
 
     if (json_read(&tree, body, &json_limits_default, "answer", NULL) == 0) {
         message = json_str(json_object_get(tree, "message"));
+        if (message.len == 0)
+            message = json_str(json_object_get(json_object_get(tree, "error"), "message"));
         if (message.len > 0)
             return err_set(err, code_of_status(status), "%.*s", STR_ARG(message));
     }
@@ -89,7 +92,7 @@ static int request(const struct api *api, const char *method, const char *path, 
 {
     const struct http_header type = {STR("content-type"), STR("application/apply-patch+json")};
     CLEANUP(mem_freep) char *url = url_of(api, path);
-    CLEANUP(buf_fini) struct buf answer;
+    CLEANUP(buf_fini) struct buf answer = {0};
     struct fetch_options options = {
         .method = method,
         .url = url,
@@ -132,7 +135,7 @@ int api_delete(const struct api *api, const char *path, json_t **out, struct err
 int api_apply(const struct api *api, const char *path, const json_t *object, json_t **out,
               struct err *err)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct json_writer w;
     int r;
 

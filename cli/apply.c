@@ -53,7 +53,7 @@ static const char *version_of(const json_t *object)
 static int print_result(const struct settings *settings, const struct api_resource *resource,
                         const char *name, const char *verb, const json_t *answer, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     const char *note = settings->dry_run ? " (server dry run)" : "";
     int r = 0;
 

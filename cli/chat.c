@@ -209,7 +209,7 @@ int chat_ask(struct chat_result *out, const struct chat_options *options, const 
              struct err *err)
 {
     struct asking a = {.options = options, .result = out, .err = err};
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     int64_t give_up_ms = now_ms() + options->patience_ms;
     char url[512];
     int status;

@@ -19,7 +19,7 @@ enum { STAT_FIELDS_BEFORE_START = 19, RECORD_MAX = 256, STAT_MAX = 4096 };
 
 int process_start_time(int pid, uint64_t *start, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     char path[64];
     struct str rest;
     int64_t name_end = -1;
@@ -38,6 +38,8 @@ int process_start_time(int pid, uint64_t *start, struct err *err)
     if (name_end < 0)
         return err_set(err, ERR_CORRUPT, "%s cannot be understood", path);
     rest = str_slice(buf_str(&text), (size_t)name_end + 2, text.len);
+    if (str_starts(rest, STR("Z")))
+        return err_set(err, ERR_NOT_FOUND, "process %d has ended", pid);
     for (int i = 0; i < STAT_FIELDS_BEFORE_START; i++)
         str_cut(&rest, ' ');
     if (!str_to_u64(str_cut(&rest, ' '), start))
@@ -145,7 +147,7 @@ static void save_record(const struct child *c)
 /* The pid of the record if that very process still runs, else 0. */
 static int leftover_pid(const struct child *c)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     struct str rest;
     uint64_t pid;
     uint64_t start;

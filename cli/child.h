@@ -70,7 +70,8 @@ int child_folder_lock(int *fd, const char *folder, struct err *err);
 /* True while another process holds it. */
 bool child_folder_is_watched(const char *folder);
 
-/* pid and start time (clock ticks since boot, of /proc) of a process; -ERR_NOT_FOUND. */
+/* pid and start time (clock ticks since boot, of /proc) of a process that has not ended;
+ * -ERR_NOT_FOUND. */
 int process_start_time(int pid, uint64_t *start, struct err *err);
 
 #endif

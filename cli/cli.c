@@ -14,7 +14,7 @@ enum { HELP_MAX = 64 * 1024 };
 
 static int print_help(const struct arg_command *command)
 {
-    CLEANUP(buf_fini) struct buf help;
+    CLEANUP(buf_fini) struct buf help = {0};
 
     buf_init(&help, HELP_MAX);
     args_help(command, &help);

@@ -39,6 +39,10 @@ struct cli_command {
 /* All subcommands in the order of the help, and the word that calls one. */
 const struct cli_command *const *cli_commands(size_t *count);
 const char *cli_command_word(const struct cli_command *command);
+/* NULL if there is none; then the other one says so, with "did you mean", and gives the exit code.
+ */
+const struct cli_command *cli_command_find(const char *word);
+int cli_command_unknown(const char *word);
 /* Appends what `spate help` says. */
 void cli_overview(struct buf *out);
 

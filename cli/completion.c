@@ -81,7 +81,7 @@ static void add_fish(struct buf *out)
 
 static int run(int argc, char **argv)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     char unused = 0;
     int positionals;
     int exit_code;

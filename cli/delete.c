@@ -41,7 +41,7 @@ static int delete_one(const struct settings *settings, const struct api *api,
                       struct err *err)
 {
     CLEANUP(mem_freep) char *path = NULL;
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     int r = api_path(&path, resource, name_space, name, err);
 
     if (r == 0)

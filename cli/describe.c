@@ -49,7 +49,7 @@ static void add_age(struct table *t, int64_t ms)
 
 static void write_indented(const struct table *t, struct buf *out)
 {
-    CLEANUP(buf_fini) struct buf plain;
+    CLEANUP(buf_fini) struct buf plain = {0};
     struct str rest;
 
     buf_init(&plain, TABLE_BYTES_MAX);
@@ -137,7 +137,7 @@ static void describe_pods(const struct crd_model_status *status, struct buf *out
 static int describe_model(const json_t *tree, struct buf *out, struct err *err)
 {
     CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
-    CLEANUP(arena_fini) struct arena arena;
+    CLEANUP(arena_fini) struct arena arena = {0};
     struct crd_model_spec spec;
     struct crd_model_status status;
     int r;
@@ -249,7 +249,7 @@ static int describe(const struct settings *settings, const char *kind, const cha
 static int run(int argc, char **argv)
 {
     struct settings settings = {0};
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     struct err err = {0};
     int positionals;
     int exit_code;

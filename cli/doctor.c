@@ -178,7 +178,7 @@ static void check_disk(struct doctor *d)
 /* The number behind a name in /proc/meminfo or the words behind it in /proc/cpuinfo. */
 static bool proc_line(const char *path, const char *name, char out[4096])
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     struct str rest;
 
     buf_init(&text, 4 << 20);
@@ -282,7 +282,7 @@ static bool answers(const char *url, const char *path, struct err *err)
 {
     char full[512];
     struct fetch_options fetch = {.url = full, .timeout_ms = ANSWER_MS};
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
 
     snprintf(full, sizeof(full), "%s%s", url, path);
     buf_init(&body, ANSWER_MAX);

@@ -95,7 +95,7 @@ static void add_titles(struct view *v)
 static void add_row(struct view *v, const json_t *object)
 {
     const json_t *metadata = json_object_get(object, "metadata");
-    CLEANUP(buf_fini) struct buf cell;
+    CLEANUP(buf_fini) struct buf cell = {0};
     char age[TABLE_AGE_MAX];
 
     buf_init(&cell, TABLE_BYTES_MAX);
@@ -182,7 +182,7 @@ static int list(const struct api *api, struct view *v, char **names, int name_co
                 struct err *err)
 {
     json_auto_t *items = json_array();
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     int r = fetch_items(api, v, names, name_count, items, err);
 
     if (r < 0)
@@ -206,7 +206,7 @@ static int list(const struct api *api, struct view *v, char **names, int name_co
 static int watch_event(void *user, const char *type, const json_t *object)
 {
     struct view *v = user;
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     struct str name = json_str(json_object_get(json_object_get(object, "metadata"), "name"));
     int r = 0;
 

@@ -70,21 +70,18 @@ static int help_of(const char *word)
     char help[] = "-h";
     char name[64];
     char *argv[] = {name, help, NULL};
-    size_t count;
-    const struct cli_command *const *commands = cli_commands(&count);
+    const struct cli_command *command = cli_command_find(word);
 
+    if (command == NULL)
+        return cli_command_unknown(word);
     snprintf(name, sizeof(name), "%s", word);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(cli_command_word(commands[i]), word) == 0)
-            return commands[i]->run(2, argv);
-    }
-    return cli_fail_text(CLI_USAGE, "unknown command \"%.40s\"; `spate help` lists them", word);
+    return command->run(2, argv);
 }
 
 static int run(int argc, char **argv)
 {
     struct settings settings = {0};
-    CLEANUP(buf_fini) struct buf page;
+    CLEANUP(buf_fini) struct buf page = {0};
     int positionals;
     int exit_code;
 

@@ -18,7 +18,7 @@ void key_of_text(struct key *out, const char *text)
 int key_make(struct key *out, const struct rng *rng, struct err *err)
 {
     uint8_t random[KEY_RANDOM_BYTES];
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     const char *plain;
 
     rng_fill(rng, random, sizeof(random));

@@ -94,7 +94,7 @@ static int print_model(const struct settings *settings, const struct api *api, c
                        struct err *err)
 {
     CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
-    CLEANUP(arena_fini) struct arena arena;
+    CLEANUP(arena_fini) struct arena arena = {0};
     CLEANUP(mem_freep) char *path = NULL;
     struct crd_model_status status = {0};
     json_auto_t *tree = NULL;

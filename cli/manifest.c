@@ -114,7 +114,7 @@ static int read_document(struct manifests *m, const char *file, size_t number, j
                          const char *default_namespace, struct err *err)
 {
     CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
-    CLEANUP(buf_fini) struct buf faults;
+    CLEANUP(buf_fini) struct buf faults = {0};
     int r = resolve_uri(tree, file, err);
 
     if (r < 0)
@@ -137,7 +137,7 @@ static int read_document(struct manifests *m, const char *file, size_t number, j
 static int read_file(struct manifests *m, const char *file, const char *default_namespace,
                      int *faulty, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *documents = NULL;
     json_t *tree;
     size_t i;

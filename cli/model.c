@@ -75,7 +75,7 @@ static int pull(const struct settings *settings, char **words, struct err *err)
 static int list(const struct settings *settings, char **words, struct err *err)
 {
     const struct catalog_model *model;
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     struct table t;
 
     (void)settings;

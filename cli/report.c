@@ -27,9 +27,9 @@ static const struct arg_option options[] = {
     {"by", 0, ARG_TEXT, offsetof(struct settings, by), "WORDS", "tenant,model",
      "one row for each: tenant, model, key, day, in any combination"},
     {"from", 0, ARG_TEXT, offsetof(struct settings, from), "TIME", NULL,
-     "first moment, 2026-11-01 or 2026-11-01T08:00:00Z (default: all there is)"},
+     "first moment, 2026-11-01 or 2026-11-01T08:00:00Z (default: 30 days before --to)"},
     {"to", 0, ARG_TEXT, offsetof(struct settings, to), "TIME", NULL,
-     "first moment that does not count any more"},
+     "first moment that does not count any more (default: now)"},
     {"tenant", 0, ARG_TEXT, offsetof(struct settings, tenant), "NAME", NULL, "only this one"},
     {"output", 'o', ARG_TEXT, offsetof(struct settings, output), "FORMAT", "table", "how to print",
      .choices = outputs},
@@ -82,13 +82,13 @@ static int print_bytes(void *user, struct str bytes)
 static int report(const struct settings *settings, struct err *err)
 {
     CLEANUP(api_fini) struct api api = {0};
-    CLEANUP(buf_fini) struct buf url;
+    CLEANUP(buf_fini) struct buf url = {0};
     const char *path;
     int r;
 
     buf_init(&url, QUERY_MAX);
     buf_append_text(&url, "/internal/v1/report");
-    add_parameter(&url, "by", settings->by);
+    add_parameter(&url, "group_by", settings->by);
     add_parameter(&url, "tenant", settings->tenant);
     add_parameter(&url, "format", settings->output);
     r = add_time(&url, "from", settings->from, err);

@@ -109,7 +109,7 @@ int api_resource_find(const struct api_resource **out, const char *name, struct 
 int api_path(char **out, const struct api_resource *resource, const char *name_space,
              const char *name, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf path;
+    CLEANUP(buf_fini) struct buf path = {0};
     int r;
 
     buf_init(&path, PATH_BYTES_MAX);

@@ -205,7 +205,7 @@ static int read_prompt(struct buf *out, const char *word, struct err *err)
 static int ask_or_converse(const struct settings *settings, const struct target *target,
                            const char *model, const char *prompt, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *messages = json_array();
     bool colour = cli_colour(STDOUT_FILENO);
     char temperature[32];

@@ -164,7 +164,7 @@ int state_shipped_model(char **out, const char *name, struct err *err)
 
 int state_read_line(char **out, const char *folder, const char *name, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(mem_freep) char *path = NULL;
     struct str line;
     int r = join(&path, folder, name, err);
@@ -205,7 +205,7 @@ static int read_url(char **out, const json_t *tree, const char *key, bool requir
 int state_endpoints_read(struct state_endpoints *out, const char *folder, struct err *err)
 {
     CLEANUP(state_endpoints_fini) struct state_endpoints endpoints = {0};
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(mem_freep) char *path = NULL;
     json_auto_t *tree = NULL;
     int r = join(&path, folder, STATE_ENDPOINTS, err);
@@ -237,7 +237,7 @@ int state_endpoints_read(struct state_endpoints *out, const char *folder, struct
 int state_endpoints_write(const struct state_endpoints *endpoints, const char *folder,
                           struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(mem_freep) char *path = NULL;
     struct json_writer w;
     int r = join(&path, folder, STATE_ENDPOINTS, err);

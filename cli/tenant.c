@@ -210,7 +210,7 @@ static int key_create(const struct settings *settings, char **words, struct err 
 static int key_list(const struct settings *settings, char **words, struct err *err)
 {
     CLEANUP(api_fini) struct api api = {0};
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     json_auto_t *tenant = NULL;
     const json_t *key;
     struct table t;

@@ -80,7 +80,7 @@ static void add_kind(struct buf *page, const struct crd_kind *kind)
 
 int main(int argc, char **argv)
 {
-    CLEANUP(buf_fini) struct buf page;
+    CLEANUP(buf_fini) struct buf page = {0};
     bool found = false;
     struct str text;
 

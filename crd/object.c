@@ -161,7 +161,7 @@ int crd_object_read(struct crd_object **out, const json_t *tree, const char *def
                     struct buf *faults, struct err *err)
 {
     CLEANUP(crd_object_unrefp) struct crd_object *object = mem_alloc(sizeof(*object));
-    CLEANUP(buf_fini) struct buf lines;
+    CLEANUP(buf_fini) struct buf lines = {0};
     json_auto_t *copy = NULL;
     int r;
 

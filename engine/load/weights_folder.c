@@ -171,7 +171,7 @@ static int check_index(const struct weights *w, const struct shard_index *index,
 static int open_sharded(struct weights *w, const char *folder, struct err *err)
 {
     CLEANUP(shard_index_fini) struct shard_index index = {0};
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     int r = read_file(folder, SHARD_INDEX_NAME, SHARD_INDEX_BYTES_MAX, &text, err);
 
     if (r == -ERR_NOT_FOUND)

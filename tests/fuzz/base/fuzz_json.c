@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct json_limits limits = {.max_bytes = 1 << 20, .max_depth = 24};
     json_auto_t *tree = NULL;
     json_auto_t *again = NULL;
-    CLEANUP(buf_fini) struct buf written;
+    CLEANUP(buf_fini) struct buf written = {0};
     struct json_writer w;
     struct err err;
 

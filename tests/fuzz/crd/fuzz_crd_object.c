@@ -11,7 +11,7 @@ enum { ARENA_MAX = 16 << 20 };
 
 static void decode(const struct crd_object *object)
 {
-    CLEANUP(arena_fini) struct arena arena;
+    CLEANUP(arena_fini) struct arena arena = {0};
     struct crd_model_spec model;
     struct crd_model_status status;
     struct crd_tenant_spec tenant;
@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct json_limits limits = {.max_bytes = CRD_OBJECT_BYTES_MAX, .max_depth = 32};
     CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
     CLEANUP(crd_object_unrefp) struct crd_object *again = NULL;
-    CLEANUP(buf_fini) struct buf faults;
+    CLEANUP(buf_fini) struct buf faults = {0};
     json_auto_t *tree = NULL;
     json_auto_t *written = NULL;
     struct err err;

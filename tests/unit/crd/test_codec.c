@@ -30,7 +30,7 @@ static void model_specs_are_decoded(void **state)
         "\"scaleDownDelaySeconds\":7,\"warmup\":[{\"name\":\"w\",\"schedule\":\"0 8 * * *\","
         "\"timeZone\":\"Asia/Shanghai\",\"replicas\":3,\"durationSeconds\":60},"
         "{\"schedule\":\"*/5 * * * 1\",\"replicas\":2}]}}}");
-    CLEANUP(arena_fini) struct arena arena;
+    CLEANUP(arena_fini) struct arena arena = {0};
     struct crd_model_spec spec;
 
     (void)state;
@@ -92,7 +92,7 @@ static void model_status_goes_both_ways(void **state)
         "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"ModelDeployment\","
         "\"metadata\":{\"name\":\"brook\"},\"spec\":{\"model\":{\"uri\":\"file:///m\"}}}");
     CLEANUP(crd_object_unrefp) struct crd_object *stored = NULL;
-    CLEANUP(arena_fini) struct arena arena;
+    CLEANUP(arena_fini) struct arena arena = {0};
     struct crd_model_status out;
     json_auto_t *tree = NULL;
     json_auto_t *again = NULL;
@@ -130,7 +130,7 @@ static void tenants_and_prices_are_decoded(void **state)
         "\"list\"},\"spec\":{\"prices\":[{\"model\":\"*\",\"input\":\"0.55\",\"output\":\"2.19\"},"
         "{\"model\":\"a/*\",\"effectiveFrom\":\"2026-08-16T16:00:00Z\",\"input\":\"1\","
         "\"cachedInput\":\"0.14\",\"output\":\"2\",\"reasoning\":\"0.000000001\"}]}}");
-    CLEANUP(arena_fini) struct arena arena;
+    CLEANUP(arena_fini) struct arena arena = {0};
     struct crd_tenant_spec tenant;
     struct crd_price_book_spec book;
 
@@ -165,7 +165,7 @@ static void a_full_arena_is_reported(void **state)
     CLEANUP(crd_object_unrefp) struct crd_object *object = object_of(
         "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"Tenant\",\"metadata\":{\"name\":\"t\"},"
         "\"spec\":{\"namespaces\":[\"a\",\"b\"]}}");
-    CLEANUP(arena_fini) struct arena arena;
+    CLEANUP(arena_fini) struct arena arena = {0};
     struct crd_tenant_spec tenant = {.priority = 77};
 
     (void)state;

@@ -147,7 +147,7 @@ static void broken_manifests_are_explained(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(broken); i++) {
         json_auto_t *tree = tree_of(broken[i].manifest);
         struct crd_object *object = NULL;
-        CLEANUP(buf_fini) struct buf faults;
+        CLEANUP(buf_fini) struct buf faults = {0};
         struct err err = {0};
         struct str rest;
         bool found = false;
@@ -169,7 +169,7 @@ static void faults_are_bounded(void **state)
     json_auto_t *tree = tree_of(MODEL_URI);
     json_t *spec = json_object_get(tree, "spec");
     struct crd_object *object = NULL;
-    CLEANUP(buf_fini) struct buf faults;
+    CLEANUP(buf_fini) struct buf faults = {0};
     struct str rest;
     int lines = 0;
 

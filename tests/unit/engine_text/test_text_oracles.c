@@ -159,7 +159,7 @@ static void compare_lines(const char *name)
     CLEANUP(tokenizer_freep) struct tokenizer *t = NULL;
     CLEANUP(buf_fini) struct buf texts = {0};
     CLEANUP(buf_fini) struct buf lines = {0};
-    CLEANUP(buf_fini) struct buf ids;
+    CLEANUP(buf_fini) struct buf ids = {0};
     struct str mark = STR("\n__ggml_vocab_test__\n");
     char path[PATH_BYTES_MAX];
     char file[PATH_BYTES_MAX];
