@@ -37,11 +37,15 @@ find_llvm_tool() {
     command -v "$1"
 }
 
-# All C files that are ours, one a line. A checkout lists them by git, an unpacked archive by find.
-c_files() {
+# All files that are ours, one a line. A checkout lists them by git, an unpacked archive by find.
+tree_files() {
     if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
-        git ls-files --cached --others --exclude-standard -- '*.c' '*.h'
+        git ls-files --cached --others --exclude-standard
     else
-        find . -name build -prune -o -name '*.[ch]' -print | sed 's|^\./||'
+        find . \( -name build -o -name .git \) -prune -o -type f -print | sed 's|^\./||'
     fi
+}
+
+c_files() {
+    tree_files | grep '\.[ch]$'
 }

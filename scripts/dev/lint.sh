@@ -66,7 +66,7 @@ lint_licence() {
 lint_places() {
     local pattern='(^|[^a-z.])/wo''rk/|(pypi|npmjs|crates|golang|deb\.debian|registry\.[a-z]+)\.(o''rg|i''o|c''om)'
 
-    lint_found 'a path or host of one machine' "$(git grep -nIE "$pattern" -- . ':!LICENSE' 2>/dev/null || true)"
+    lint_found 'a path or host of one machine' "$(tree_files | xargs -r grep -nIE "$pattern" || true)"
 }
 
 lint_format() {
