@@ -55,6 +55,24 @@ test_run() {
     fi
 }
 
+# test_sum NAME COMMAND...: a script whose last line is "N passed, N failed". One without such a line
+# has broken, and one that passed and failed nothing has tested nothing.
+test_sum() {
+    local name=$1 output passed failed
+
+    shift
+    output=$("$@") || true
+    read -r passed failed < <(printf '%s\n' "$output" | tail -n 1 |
+        sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p') || true
+    say "test: $name: ${passed:-no} passed, ${failed:-no} failed"
+    if [ -z "${passed:-}" ] || [ $((passed + failed)) -eq 0 ]; then
+        say "test: FAILED: $name tested nothing"
+        test_add 0 1
+    else
+        test_add "$passed" "$failed"
+    fi
+}
+
 # test_missing NAME WHY: in CI a missing part is a failure.
 test_missing() {
     if in_ci; then
