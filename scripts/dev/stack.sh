@@ -67,3 +67,14 @@ stack_pids() {
         fi
     done
 }
+
+# The pids of this stack's agents: one for each replica.
+stack_agents() {
+    local pid
+
+    for pid in $(stack_pids); do
+        if [ "$(readlink "/proc/$pid/exe")" = "$STACK_BIN/spate-agent" ]; then
+            printf '%s\n' "$pid"
+        fi
+    done
+}
