@@ -11,7 +11,7 @@ TEST_LEFT_OUT=()
 dev_test() {
     local parts=("$@") part
 
-    [ ${#parts[@]} -gt 0 ] || parts=(lint unit local parity clients asan)
+    [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan)
     for part in "${parts[@]}"; do
         case $part in
         lint | unit | local | parity | clients | asan) ;;
