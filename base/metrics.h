@@ -75,6 +75,11 @@ int metrics_expose(struct metrics *m, struct buf *out);
 /* Appends the rows as a Markdown table: for the reference page. */
 int metrics_document(const struct metric_info *table, size_t count, struct buf *out);
 
+/* What the two below declare, for the reference page. */
+enum { METRICS_PROCESS_COUNT = 4, METRICS_LOOP_COUNT = 3 };
+extern const struct metric_info metrics_process_table[METRICS_PROCESS_COUNT];
+extern const struct metric_info metrics_loop_table[METRICS_LOOP_COUNT];
+
 struct loop;
 /* spate_loop_* of this loop, collected at each exposition; the loop must outlive `m`. */
 int metrics_declare_loop(struct metrics *m, struct loop *loop, struct err *err);

@@ -10,9 +10,9 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 
-enum { CPU, RESIDENT, DESCRIPTORS, START, PROCESS_COUNT };
+enum { CPU, RESIDENT, DESCRIPTORS, START };
 
-static const struct metric_info process_table[PROCESS_COUNT] = {
+const struct metric_info metrics_process_table[METRICS_PROCESS_COUNT] = {
     [CPU] = {.name = "spate_process_cpu_seconds_total",
              .type = METRIC_COUNTER,
              .help = "Processor time used, user and system."},
@@ -27,9 +27,9 @@ static const struct metric_info process_table[PROCESS_COUNT] = {
                .help = "When the process began, in Unix time."},
 };
 
-enum { SLOW, SLOWEST, POSTS_REFUSED, LOOP_COUNT };
+enum { SLOW, SLOWEST, POSTS_REFUSED };
 
-static const struct metric_info loop_table[LOOP_COUNT] = {
+const struct metric_info metrics_loop_table[METRICS_LOOP_COUNT] = {
     [SLOW] = {.name = "spate_loop_slow_callbacks_total",
               .type = METRIC_COUNTER,
               .help = "Callbacks of the event loop that took longer than 1 ms."},
@@ -92,12 +92,12 @@ static void collect_process(void *object)
 
 int metrics_declare_process(struct metrics *m, struct err *err)
 {
-    struct metric **handles = metrics_keep(m, sizeof(*handles) * PROCESS_COUNT);
+    struct metric **handles = metrics_keep(m, sizeof(*handles) * METRICS_PROCESS_COUNT);
     int r;
 
     if (handles == NULL)
         return err_no_memory(err);
-    r = metrics_declare(m, process_table, PROCESS_COUNT, handles, err);
+    r = metrics_declare(m, metrics_process_table, METRICS_PROCESS_COUNT, handles, err);
     if (r < 0)
         return r;
     metric_set(metric_series(handles[START], NULL), (double)time(NULL));
@@ -107,7 +107,7 @@ int metrics_declare_process(struct metrics *m, struct err *err)
 
 struct loop_collector {
     struct loop *loop;
-    struct metric *metrics[LOOP_COUNT];
+    struct metric *metrics[METRICS_LOOP_COUNT];
 };
 
 static void collect_loop(void *object)
@@ -130,7 +130,7 @@ int metrics_declare_loop(struct metrics *m, struct loop *loop, struct err *err)
     if (c == NULL)
         return err_no_memory(err);
     c->loop = loop;
-    r = metrics_declare(m, loop_table, LOOP_COUNT, c->metrics, err);
+    r = metrics_declare(m, metrics_loop_table, METRICS_LOOP_COUNT, c->metrics, err);
     if (r < 0)
         return r;
     r = metrics_on_collect(m, collect_loop, c);

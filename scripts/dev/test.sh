@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+# ./dev test: all that CI runs, or one part of it. Each part adds to one sum, and the last line is
+# "N passed, N failed". Without CI=true a part whose tools are missing is left out, and said so; in
+# CI it is a failure.
+. scripts/dev/build.sh
+
+TEST_PASSED=0
+TEST_FAILED=0
+TEST_LEFT_OUT=()
+
+dev_test() {
+    local parts=("$@") part
+
+    [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan)
+    for part in "${parts[@]}"; do
+        case $part in
+        lint | unit | local | parity | clients | asan) ;;
+        *) die "test: no part '$part'; there are lint, unit, local, parity, clients and asan" ;;
+        esac
+    done
+    dev_deps build
+    test_build
+    for part in "${parts[@]}"; do
+        say "test: $part"
+        "test_$part"
+    done
+    [ ${#TEST_LEFT_OUT[@]} -eq 0 ] || say "test: left out: ${TEST_LEFT_OUT[*]}"
+    printf '%d passed, %d failed\n' $TEST_PASSED $TEST_FAILED
+    [ $TEST_FAILED -eq 0 ] && [ $TEST_PASSED -gt 0 ]
+}
+
+test_build() {
+    if ! grep -qs '^SPATE_WERROR:BOOL=ON' build/dev/CMakeCache.txt; then
+        build_configure dev -DSPATE_WERROR=ON
+    fi
+    build_targets dev all
+}
+
+# test_add PASSED FAILED
+test_add() {
+    TEST_PASSED=$((TEST_PASSED + $1))
+    TEST_FAILED=$((TEST_FAILED + $2))
+}
+
+# test_run NAME COMMAND...: a check that is one test by itself.
+test_run() {
+    local name=$1
+
+    shift
+    if "$@"; then
+        test_add 1 0
+    else
+        say "test: FAILED: $name"
+        test_add 0 1
+    fi
+}
+
+# test_sum NAME COMMAND...: a script whose last line is "N passed, N failed". One without such a line
+# has broken, and one that passed and failed nothing has tested nothing.
+test_sum() {
+    local name=$1 output passed failed
+
+    shift
+    output=$("$@") || true
+    read -r passed failed < <(printf '%s\n' "$output" | tail -n 1 |
+        sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p') || true
+    say "test: $name: ${passed:-no} passed, ${failed:-no} failed"
+    if [ -z "${passed:-}" ] || [ $((passed + failed)) -eq 0 ]; then
+        say "test: FAILED: $name tested nothing"
+        test_add 0 1
+    else
+        test_add "$passed" "$failed"
+    fi
+}
+
+# test_missing NAME WHY: in CI a missing part is a failure.
+test_missing() {
+    if in_ci; then
+        say "test: FAILED: $1: $2"
+        test_add 0 1
+    else
+        TEST_LEFT_OUT+=("$1 ($2)")
+    fi
+}
+
+# test_ctest PRESET LABEL JOBS: runs the tests of a label and adds them up. A label without tests is
+# a failure: a filter that matches nothing must not look like success.
+test_ctest() {
+    local log=build/$1/ctest-$2.log counts total failed
+
+    ctest --test-dir "build/$1" -L "^$2\$" -j "$3" --output-on-failure --no-tests=error 2>&1 |
+        tee "$log" >&2 || true
+    # "97% tests passed, 2 tests failed out of 61"
+    counts=$(sed -n 's/.*tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$log")
+    if [ -z "$counts" ]; then
+        say "test: FAILED: no test of '$2' ran"
+        test_add 0 1
+        return
+    fi
+    read -r failed total <<<"$counts"
+    test_add $((total - failed)) "$failed"
+}
+
+test_lint() {
+    . scripts/dev/lint.sh
+    test_run lint dev_lint
+}
+
+test_unit() {
+    test_ctest dev unit "$SPATE_JOBS"
+}
+
+# Whole programs on this machine: they measure time-outs, so one at a time.
+test_local() {
+    . scripts/dev/local.sh
+    test_local_all
+}
+
+test_parity() {
+    . scripts/dev/parity.sh
+    test_parity_all
+}
+
+test_clients() {
+    . scripts/dev/clients.sh
+    test_clients_all
+}
+
+# The unit suite once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
+test_asan() {
+    build_configure asan
+    build_targets asan all
+    test_ctest asan unit "$SPATE_JOBS"
+}
