@@ -108,8 +108,17 @@ static const struct crd_field rows[] = {
         .min = 0,
         .max = INT64_MAX,
         STATUS(version),
-        .describe = "The number under which the ledger knows the present prices. Each change of "
-                    "the prices gets a new one.",
+        .describe = "The number of the prices in force. Each change gets a new one, also when a "
+                    "price comes into force by its effectiveFrom.",
+    },
+    {
+        .path = "status.postedVersion",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = INT64_MAX,
+        STATUS(posted_version),
+        .describe = "The newest version that the ledger has: the one that requests are charged "
+                    "by.",
     },
     {
         .path = "status.digest",

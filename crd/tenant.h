@@ -55,8 +55,9 @@ struct crd_price_book_spec {
 /* The version of the present prices, as posted to the ledger. */
 struct crd_price_book_status {
     int64_t observed_generation;
-    int64_t version;   /* 0: none yet */
-    struct str digest; /* of the spec that it stands for, hex */
+    int64_t version;        /* 0: none yet */
+    struct str digest;      /* of the prices that it stands for, hex */
+    int64_t posted_version; /* the newest one that the ledger has */
 };
 
 int crd_price_book_status_read(struct crd_price_book_status *out, const struct crd_object *object,

@@ -70,21 +70,23 @@ static void restart(struct pass *p, struct world_pod *pod, const char *why)
         pass_event(p, true, "AgentRestarted", pass_text(p, "%.*s: %s", STR_ARG(v->name), why));
 }
 
-/* An agent that was ready and is silent, or whose engine stands still, is started again. */
+/* An agent that is silent, or whose engine stands still, is started again. One that never answered
+ * gets more time: it may still be starting. */
 static void check_sanity(struct pass *p, struct world_pod *pod)
 {
     int64_t silent_ms = pod->failing_since_ms > 0 ? p->now_ms - pod->failing_since_ms : 0;
+    int64_t limit_ms = pod->answered ? PASS_UNRESPONSIVE_MS : PASS_START_MS;
 
-    if (pod->restart_asked || !pod->ever_ready)
+    if (pod->restart_asked)
         return;
     if (pod->stalled)
         restart(p, pod, "a gateway saw its engine make no step");
     else if (pod->probe_failures > 0 && pod->suspect)
         restart(p, pod, "silent to a gateway and to the operator");
-    else if (pod->probe_failures > 0 && silent_ms >= PASS_UNRESPONSIVE_MS)
+    else if (pod->probe_failures > 0 && silent_ms >= limit_ms)
         restart(p, pod, "it did not answer the operator");
     else if (pod->probe_failures > 0)
-        pass_requeue(p, pod->failing_since_ms + PASS_UNRESPONSIVE_MS);
+        pass_requeue(p, pod->failing_since_ms + limit_ms);
 }
 
 void pass_probe(struct pass *p)

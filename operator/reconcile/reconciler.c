@@ -519,7 +519,7 @@ static void result_prices(struct reconciler *r, const struct call *call,
     } else if (call->kind == CALL_PRICES_POST && book->post_ticket == call->ticket) {
         book->post_ticket = 0;
         if (result->code == 0)
-            book->posted_version = book->version;
+            book->accepted_version = book->posting_version;
     }
     if (result->code < 0)
         fail(r, call, result, "record prices");

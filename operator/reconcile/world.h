@@ -144,10 +144,12 @@ struct world {
 struct world_book {
     struct crd_object *object;
     int64_t version; /* as its status says */
+    int64_t posted_version;
     char digest[SHA256_HEX_LEN + 1];
+    int64_t posting_version;          /* under way to the ledger */
+    int64_t accepted_version;         /* the ledger said so in this run */
     uint64_t put_ticket, post_ticket; /* of the calls under way; 0: none */
     int64_t put_ms;                   /* a status was written and not seen yet; 0: none */
-    int64_t posted_version;           /* the ledger has it */
 };
 void world_book_free(struct world_book *book);
 
