@@ -192,7 +192,7 @@ static void on_canceller_gone(struct http_exchange *x)
 
     if (r->cancel_waiter == x)
         r->cancel_waiter = NULL;
-    http_end(x);
+    http_abort(x);
 }
 
 static void respond_record(struct http_exchange *x, const struct usage_record *record)

@@ -130,7 +130,7 @@ static void on_prepared(void *object)
         return;
     }
     if (r->x->disconnected) {
-        http_end(r->x);
+        http_abort(r->x);
         r->x = NULL;
         request_free(r);
         return;

@@ -97,7 +97,7 @@ static void end_now(struct flight *f)
 {
     if (f->client_gone) {
         if (f->x != NULL)
-            http_end(f->x);
+            http_abort(f->x);
         f->x = NULL;
     } else if (f->x != NULL) {
         flight_out_finish(f);
