@@ -3,6 +3,7 @@
 #include "agent/chunk.h"
 
 #include "base/json.h"
+#include "base/str.h"
 
 static void put_bytes(struct json_writer *w, struct str piece)
 {
@@ -49,17 +50,39 @@ static void put_chat_logprobs(struct json_writer *w, const struct chunk_logprobs
     json_close(w, '}');
 }
 
+/* A key must be text: a token that is no UTF-8 is written as OpenAI does, "bytes:\\xe2\\x80". */
+static void put_key(struct buf *out, struct str piece)
+{
+    if (utf8_valid(piece)) {
+        json_escape(out, piece);
+        return;
+    }
+    buf_append_text(out, "\"bytes:");
+    for (size_t i = 0; i < piece.len; i++)
+        buf_printf(out, "\\\\x%02x", (unsigned char)piece.ptr[i]);
+    buf_append_char(out, '"');
+}
+
+/* Keys are unique in JSON, texts of tokens are not: the likelier of two equal ones stays. */
+static bool is_repeated(const struct tokenizer *t, const struct engine_logprob *top, int index)
+{
+    for (int i = 0; i < index; i++) {
+        if (str_eq(tokenizer_piece(t, top[i].id), tokenizer_piece(t, top[index].id)))
+            return true;
+    }
+    return false;
+}
+
 static void put_top_object(struct json_writer *w, const struct tokenizer *t,
                            const struct engine_logprob *top, int count)
 {
     json_open(w, '{');
     for (int k = 0; k < count; k++) {
-        /* A key must be text: two tokens of broken UTF-8 may share one, which JSON tolerates. */
-        struct str piece = tokenizer_piece(t, top[k].id);
-
+        if (is_repeated(t, top, k))
+            continue;
         if (k > 0)
             buf_append_char(w->out, ',');
-        json_escape(w->out, piece);
+        put_key(w->out, tokenizer_piece(t, top[k].id));
         buf_append_char(w->out, ':');
         w->after_key = true;
         json_add_f64(w, (double)top[k].logprob);

@@ -60,6 +60,8 @@ static void request_free(struct request *r)
 {
     struct agent *a = r->agent;
 
+    if (r->cancel_waiter != NULL) /* no record will come */
+        http_abort(r->cancel_waiter);
     unlink_request(r);
     prompt_fini(&r->prompt);
     openai_assembler_free(r->assembler);
@@ -107,14 +109,13 @@ static void stop_if_complete(struct request *r)
     r->cancelled = true;
 }
 
-static int begin_answer(struct request *r)
+/* What may fail comes before the engine is asked: afterwards nobody would free the attempt. */
+static int prepare_answer(struct request *r, struct err *err)
 {
     const struct openai_request *q = &r->prompt.request;
-    struct err err = {0};
 
     if (!r->prompt.is_attempt && !q->stream)
-        return openai_assembler_new(&r->assembler, r->endpoint, REQUEST_OUT_BYTES_MAX, &err);
-    request_out_begin(r);
+        return openai_assembler_new(&r->assembler, r->endpoint, REQUEST_OUT_BYTES_MAX, err);
     return 0;
 }
 
@@ -135,6 +136,11 @@ static void on_prepared(void *object)
         request_free(r);
         return;
     }
+    if (a->state == AGENT_FAILED) {
+        openai_error_set(&error, OPENAI_POD_FAILED, NULL, "the engine failed: %s", a->detail);
+        refuse(r, &error);
+        return;
+    }
     if (!r->prompt.is_attempt && !str_is(r->prompt.request.model, a->model_name)) {
         openai_error_set(&error, OPENAI_NO_MODEL, "model",
                          "the model '%.*s' does not exist here; this agent serves '%s'",
@@ -143,12 +149,14 @@ static void on_prepared(void *object)
         return;
     }
     r->prompt.engine.handle = r->handle;
-    if (runner_submit(a->runner, &r->prompt.engine, &err) < 0 || begin_answer(r) < 0) {
+    if (prepare_answer(r, &err) < 0 || runner_submit(a->runner, &r->prompt.engine, &err) < 0) {
         openai_error_set(&error, OPENAI_SERVER, NULL, "%s", err_message(&err));
         refuse(r, &error);
         return;
     }
     r->submitted = true;
+    if (r->assembler == NULL)
+        request_out_begin(r);
     request_out_replay(r);
     stop_if_complete(r);
 }
@@ -220,6 +228,8 @@ void request_start(struct agent *a, struct http_exchange *x, enum openai_endpoin
     r->endpoint = endpoint;
     r->handle = ++a->next_handle;
     r->arrived_mono_ns = clock_mono_ns(a->clock);
+    r->created_s = clock_wall_ms(a->clock) / 1000;
+    id_format(id_make(a->clock, rng_system()), r->own_id);
     r->prompt = (struct prompt){
         .agent = a, .endpoint = endpoint, .body = x->body, .is_attempt = is_attempt};
     buf_init(&r->out, REQUEST_OUT_BYTES_MAX);
@@ -371,15 +381,15 @@ void request_on_event(struct request *r, const struct engine_event *event)
 
 void request_fail_all(struct agent *a)
 {
-    while (a->requests != NULL) {
-        struct request *r = a->requests;
+    struct request *next;
+
+    for (struct request *r = a->requests; r != NULL; r = next) {
         struct openai_error error;
 
-        openai_error_set(&error, OPENAI_POD_FAILED, NULL, "the engine failed");
+        next = r->next;
         if (!r->submitted)
-            return; /* still in the pool: refused when it comes back */
-        if (r->cancel_waiter != NULL)
-            http_abort(r->cancel_waiter);
+            continue; /* still in the pool: refused when it comes back */
+        openai_error_set(&error, OPENAI_POD_FAILED, NULL, "the engine failed");
         request_out_error(r, &error);
         request_free(r);
     }

@@ -15,7 +15,9 @@ struct request {
     struct agent *agent;
     struct http_exchange *x; /* NULL once it is ended */
     uint64_t handle;
-    struct prompt prompt; /* what was asked, prepared */
+    int64_t created_s;            /* for answers to others than gateways: as in all chunks, */
+    char own_id[ID_TEXT_LEN + 1]; /* and so is this id */
+    struct prompt prompt;         /* what was asked, prepared */
     enum openai_endpoint endpoint;
     bool submitted;
     bool cancelled; /* the engine was told */

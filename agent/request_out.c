@@ -22,11 +22,10 @@ static struct chunk_head head_of(const struct request *r, char own_id[48])
         head.created_s = p->attempt.created_s;
         return head;
     }
-    snprintf(own_id, 48, "%s-%llu", r->endpoint == OPENAI_CHAT ? "chatcmpl" : "cmpl",
-             (unsigned long long)r->handle);
+    snprintf(own_id, 48, "%s-%s", r->endpoint == OPENAI_CHAT ? "chatcmpl" : "cmpl", r->own_id);
     head.id = str_of(own_id);
     head.model = str_of(r->agent->model_name);
-    head.created_s = clock_wall_ms(r->agent->clock) / 1000;
+    head.created_s = r->created_s;
     return head;
 }
 

@@ -9,10 +9,12 @@ enum { REQUEST_UNITS = 60000 };
 
 static void refill(struct gw_tenant *tenant, uint64_t per_minute, int64_t now_ms)
 {
-    uint64_t full = per_minute * REQUEST_UNITS;
     uint64_t elapsed_ms = (uint64_t)(now_ms - tenant->bucket_ms);
+    uint64_t full;
     uint64_t gain;
 
+    if (__builtin_mul_overflow(per_minute, REQUEST_UNITS, &full))
+        full = UINT64_MAX;
     if (tenant->bucket >= full || elapsed_ms >= REQUEST_UNITS ||
         __builtin_mul_overflow(elapsed_ms, per_minute, &gain) || gain > full - tenant->bucket)
         tenant->bucket = full;

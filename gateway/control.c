@@ -180,7 +180,8 @@ static void on_routes(void *user, int status, struct str body, const struct err 
     if (r >= 0 && c->routes_trouble)
         log_info("routes from the operator again");
     c->routes_trouble = r < 0;
-    control_poll_soon(c, r < 0 ? CONTROL_RETRY_MS : 0);
+    /* An operator that answers with what is not newer must not be asked in a tight circle. */
+    control_poll_soon(c, r < 0 || (r == 0 && status == 200) ? CONTROL_RETRY_MS : 0);
 }
 
 /* Asks for what is newer than the version in force, and so acknowledges that one. */

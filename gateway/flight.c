@@ -117,6 +117,10 @@ static void end_when_durable(struct flight *f, enum usage_end ended_by)
 
 void flight_complete(struct flight *f)
 {
+    if (f->assembler != NULL && openai_assembler_is_broken(f->assembler)) {
+        flight_fail(f, OPENAI_SERVER, "the answer is too long to be sent whole: ask for a stream");
+        return;
+    }
     gateway_metrics_done(&f->g->counters, f, "ok");
     end_when_durable(f, USAGE_END_MODEL);
 }
@@ -181,9 +185,13 @@ void flight_dispatch(struct gateway *g, struct gw_model *m)
 
 void flight_requeue(struct flight *f)
 {
+    /* Put back by a pod that did not begin it: it has waited all the while. */
+    if (f->started) {
+        f->waiting_since_ms = gateway_now_ms(f->g);
+        f->last_comment_ms = f->waiting_since_ms;
+    }
     f->state = FLIGHT_QUEUED;
-    f->waiting_since_ms = gateway_now_ms(f->g);
-    f->last_comment_ms = f->waiting_since_ms;
+    f->started = false;
     queue_put_back(&f->g->table, f);
     gateway_load_changed(f->g, f->model);
 }

@@ -123,6 +123,10 @@ static int keep_ids(struct flight *f, const struct stream_event *event, struct e
 {
     int need = f->id_count + event->id_count;
 
+    /* First of all: ids that the client does not get must not be resumed from. */
+    if (event->position != (uint64_t)need)
+        return err_set(err, ERR_PROTOCOL, "the stream is at position %llu, expected %d",
+                       (unsigned long long)event->position, need);
     if (need > STREAM_RESUME_IDS_MAX)
         return err_set(err, ERR_LIMIT, "the answer is longer than %d tokens",
                        STREAM_RESUME_IDS_MAX);
@@ -137,9 +141,6 @@ static int keep_ids(struct flight *f, const struct stream_event *event, struct e
     }
     memcpy(f->ids + f->id_count, event->ids, (size_t)event->id_count * sizeof(*f->ids));
     f->id_count = need;
-    if (event->position != (uint64_t)f->id_count)
-        return err_set(err, ERR_PROTOCOL, "the stream is at position %llu, expected %d",
-                       (unsigned long long)event->position, f->id_count);
     return 0;
 }
 
@@ -191,6 +192,8 @@ static void on_end(struct flight *f, const struct stream_event *event)
 
 static int on_extension(struct flight *f, const struct stream_event *event, struct err *err)
 {
+    if (f->started == (event->kind == STREAM_START) || f->ended)
+        return err_set(err, ERR_PROTOCOL, "a stream has one start, before all else, and one end");
     switch (event->kind) {
     case STREAM_START:
         return on_start(f, event, err);
@@ -296,6 +299,7 @@ static void on_refusal(struct flight *f)
     void_ticket(&f->ticket);
     gateway_metrics_done(&f->g->counters, f, "bad_request");
     flight_out_agent_error(f);
+    (void)flight_finalise(f, USAGE_END_OURS); /* of earlier attempts, if any */
     flight_free(f);
 }
 

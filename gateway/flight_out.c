@@ -115,13 +115,19 @@ void flight_out_finish(struct flight *f)
 
 void flight_out_agent_error(struct flight *f)
 {
+    json_auto_t *tree = NULL;
     struct openai_error error;
+    struct str message;
+    struct err err;
 
     if (f->x == NULL)
         return;
     if (f->client_begun) {
+        if (json_read(&tree, buf_str(&f->error_body), &json_limits_default, "error", &err) < 0)
+            tree = NULL;
+        message = json_str(json_object_get(json_object_get(tree, "error"), "message"));
         openai_error_set(&error, OPENAI_BAD_REQUEST, NULL, "%.*s",
-                         STR_ARG(str_slice(buf_str(&f->error_body), 0, 800)));
+                         STR_ARG(str_slice(message, 0, 800)));
         flight_out_error(f, &error, 0);
         return;
     }

@@ -80,7 +80,7 @@ uint64_t flight_finalise(struct flight *f, enum usage_end ended_by)
         r->request_final = is_last;
         sequence = append(f, r);
         last = sequence > last ? sequence : last;
-        if (is_last && r->counts_final)
+        if (is_last && r->counts_final && sequence != 0)
             collector_release(f->g->collector, f->end_address, r->request_id, r->attempt, sequence);
     }
     return last;

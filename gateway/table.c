@@ -288,7 +288,8 @@ int table_apply(struct table *t, struct routes *routes, struct err *err)
     struct gw_key *items = NULL;
     struct routes *old = t->routes;
 
-    if (old != NULL && routes_version_compare(&routes->version, &old->version) <= 0) {
+    if (old != NULL && !t->incomplete &&
+        routes_version_compare(&routes->version, &old->version) <= 0) {
         routes_free(routes);
         return 0;
     }
@@ -305,13 +306,10 @@ int table_apply(struct table *t, struct routes *routes, struct err *err)
     t->keys = keys;
     t->key_items = items;
     t->routes = routes;
-    /* Without memory half-way the old lists are gone already: a restart from the snapshot on disk
-     * is the cure, and the caller ends the process. */
-    if (set_all(t, routes) < 0)
-        return err_no_memory(err);
+    t->incomplete = set_all(t, routes) < 0;
     sweep_all(t);
     routes_free(old);
-    return 1;
+    return t->incomplete ? err_no_memory(err) : 1;
 }
 
 /* --- looking up ----------------------------------------------------------------------------- */

@@ -82,6 +82,7 @@ struct gw_model {
 
 struct table {
     struct routes *routes; /* the snapshot in force, or NULL */
+    bool incomplete;       /* memory ran out while it was applied: take it again */
     struct map tenants;    /* name -> gw_tenant */
     struct map models;     /* namespace/name -> gw_model */
     struct map pods;       /* uid -> gw_pod */
@@ -94,7 +95,8 @@ int table_init(struct table *t);
 void table_fini(struct table *t);
 
 /* Takes the snapshot over. 1: it is in force now; 0: it is not newer than the one in force (freed).
- * On failure the old one stays in force. */
+ * -ERR_NO_MEMORY: the old one stays in force, or, where memory ran out late, the part of the new
+ * one that there was memory for; either way the same snapshot is taken when it comes again. */
 int table_apply(struct table *t, struct routes *routes, struct err *err);
 
 /* The key's tenant, or NULL. */

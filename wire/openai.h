@@ -192,6 +192,8 @@ int openai_assembler_new(struct openai_assembler **out, enum openai_endpoint end
                          size_t max_bytes, struct err *err);
 void openai_assembler_free(struct openai_assembler *a);
 int openai_assembler_add(struct openai_assembler *a, struct str chunk, struct err *err);
+/* Whether an add failed: then there is no whole answer, and openai_assembler_write fails. */
+bool openai_assembler_is_broken(const struct openai_assembler *a);
 int openai_assembler_write(const struct openai_assembler *a, struct buf *out, struct err *err);
 
 #endif

@@ -27,6 +27,7 @@ struct openai_assembler {
     bool has_reasoning;
     bool has_logprobs;
     bool has_token_ids;
+    bool broken; /* a chunk is missing: there is no whole answer */
 };
 
 int openai_assembler_new(struct openai_assembler **out, enum openai_endpoint endpoint,
@@ -155,7 +156,22 @@ static void add_choice(struct openai_assembler *a, const json_t *choice)
         snprintf(a->finish, sizeof(a->finish), "%.*s", STR_ARG(finish));
 }
 
-int openai_assembler_add(struct openai_assembler *a, struct str chunk, struct err *err)
+static int check_parts(const struct openai_assembler *a, struct err *err)
+{
+    const struct buf *const parts[] = {&a->content,        &a->reasoning,    &a->logprobs,
+                                       &a->token_logprobs, &a->top_logprobs, &a->text_offsets,
+                                       &a->token_ids};
+
+    for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
+        int r = buf_check(parts[i], "the answer", err);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int add(struct openai_assembler *a, struct str chunk, struct err *err)
 {
     json_auto_t *tree = NULL;
     const json_t *choices;
@@ -172,7 +188,20 @@ int openai_assembler_add(struct openai_assembler *a, struct str chunk, struct er
     choices = json_object_get(tree, "choices");
     for (size_t i = 0; i < json_array_size(choices); i++)
         add_choice(a, json_array_get(choices, i));
-    return buf_check(&a->content, "the answer", err);
+    return check_parts(a, err);
+}
+
+int openai_assembler_add(struct openai_assembler *a, struct str chunk, struct err *err)
+{
+    int r = add(a, chunk, err);
+
+    a->broken = a->broken || r < 0;
+    return r;
+}
+
+bool openai_assembler_is_broken(const struct openai_assembler *a)
+{
+    return a->broken;
 }
 
 static void put_array(struct json_writer *w, const char *key, const struct buf *members)
@@ -234,6 +263,8 @@ int openai_assembler_write(const struct openai_assembler *a, struct buf *out, st
 {
     struct json_writer w;
 
+    if (a->broken)
+        return err_set(err, ERR_LIMIT, "the answer is too long to be sent whole: ask for a stream");
     json_writer_init(&w, out);
     json_open(&w, '{');
     json_put_text(&w, "id", a->id == NULL ? "" : a->id);

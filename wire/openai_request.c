@@ -98,6 +98,10 @@ static int refuse_unsupported(const json_t *tree, struct openai_error *e)
         "logits_processors",
         "documents",
         "typical_p",
+        "allowed_token_ids",
+        "bad_words",
+        "chat_template",
+        "truncate_prompt_tokens",
         "mirostat",
     };
 
@@ -129,6 +133,23 @@ static int refuse_counts(const json_t *tree, struct openai_error *e)
                                     names[i]);
     }
     return 0;
+}
+
+/* Thinking can't be switched off, nor left out of the answer. */
+static int refuse_no_thinking(const json_t *tree, struct openai_error *e)
+{
+    const json_t *thinking = json_object_get(tree, "thinking");
+
+    if (json_is_false(json_object_get(tree, "include_reasoning")))
+        return openai_error_set(e, OPENAI_UNSUPPORTED, "include_reasoning",
+                                "'include_reasoning': false is not supported by this version of "
+                                "Spate: leave it out");
+    if (thinking == NULL || json_is_null(thinking) ||
+        str_is(json_str(json_object_get(thinking, "type")), "enabled"))
+        return 0;
+    return openai_error_set(e, OPENAI_UNSUPPORTED, "thinking",
+                            "'thinking' of another type than 'enabled' is not supported by this "
+                            "version of Spate: leave it out");
 }
 
 static int refuse_formats(const json_t *tree, struct openai_error *e)
@@ -242,6 +263,11 @@ static int read_message(const json_t *message, size_t index, struct openai_messa
         !asks_nothing(json_object_get(message, "tool_calls")))
         return openai_error_set(e, OPENAI_UNSUPPORTED, param,
                                 "'%s.tool_calls' is not supported by this version of Spate", param);
+    if (json_is_true(json_object_get(message, "prefix")))
+        return openai_error_set(e, OPENAI_UNSUPPORTED, param,
+                                "'%s.prefix' is not supported by this version of Spate: leave it "
+                                "out",
+                                param);
     if (read_role(message, index, m, e) < 0 ||
         read_content(json_object_get(message, "content"), index, m, arena, e) < 0 ||
         get_text(message, "reasoning_content", false, &m->reasoning_content, arena, e) < 0 ||
@@ -527,10 +553,11 @@ int openai_request_read(struct openai_request *out, enum openai_endpoint endpoin
     if (get_text(tree, "model", true, &request.model, arena, e) < 0 ||
         get_text(tree, "user", false, &request.user, arena, e) < 0 ||
         refuse_unsupported(tree, e) < 0 || refuse_counts(tree, e) < 0 ||
-        refuse_formats(tree, e) < 0 || read_switches(&request, tree, e) < 0 ||
-        read_lengths(&request, tree, e) < 0 || read_sampling(&request, tree, e) < 0 ||
-        read_logprobs(&request, tree, e) < 0 || read_stops(&request, tree, arena, e) < 0 ||
-        read_stop_ids(&request, tree, e) < 0 || read_bias(&request, tree, arena, e) < 0)
+        refuse_formats(tree, e) < 0 || refuse_no_thinking(tree, e) < 0 ||
+        read_switches(&request, tree, e) < 0 || read_lengths(&request, tree, e) < 0 ||
+        read_sampling(&request, tree, e) < 0 || read_logprobs(&request, tree, e) < 0 ||
+        read_stops(&request, tree, arena, e) < 0 || read_stop_ids(&request, tree, e) < 0 ||
+        read_bias(&request, tree, arena, e) < 0)
         return -1;
     if (endpoint == OPENAI_CHAT ? read_messages(&request, tree, arena, e) < 0
                                 : read_prompt(&request, tree, arena, e) < 0)
