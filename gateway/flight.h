@@ -31,10 +31,12 @@ enum {
     FLIGHT_COMMENT_MS = 5000,  /* between comments of a waiting stream */
     FLIGHT_SNAPSHOT_MS = 1000, /* between usage snapshots of a running attempt */
     FLIGHT_HOLD_FULL_MS = 20,  /* a pod that was full is left alone for this long */
-    FLIGHT_HOLD_SUSPECT_MS = 1000, /* and one that broke or fell silent */
-    FLIGHT_CANCEL_MS = 3000,       /* for the agent's word after a cancel */
-    FLIGHT_OUT_MAX = 16 << 20,     /* an assembled answer */
-    FLIGHT_UNSENT_MAX = 1 << 20,   /* to a slow client, before the pod is paused */
+    FLIGHT_HOLD_DRAINING_MS = 500, /* or going away, or not ready yet */
+    FLIGHT_HOLD_FIRST_MS = 50, /* or broke or fell silent: at first, doubling with each failure */
+    FLIGHT_HOLD_MAX_MS = 2000,
+    FLIGHT_CANCEL_MS = 3000,     /* for the agent's word after a cancel */
+    FLIGHT_OUT_MAX = 16 << 20,   /* an assembled answer */
+    FLIGHT_UNSENT_MAX = 1 << 20, /* to a slow client, before the pod is paused */
 };
 
 enum flight_state { FLIGHT_QUEUED, FLIGHT_RUNNING, FLIGHT_CANCELLING, FLIGHT_ENDING };

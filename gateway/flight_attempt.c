@@ -63,6 +63,16 @@ void flight_attempt_drop(struct flight *f)
         release_pod(f);
 }
 
+/* The pod failed: leaves it alone for a while, longer each time. A pod that died may be back in
+ * milliseconds; one that is gone costs a few attempts at most. */
+static void hold_failed(struct gw_pod *pod, int64_t now_ms)
+{
+    int64_t hold_ms = (int64_t)FLIGHT_HOLD_FIRST_MS << (pod->failures < 8 ? pod->failures : 8);
+
+    pod->failures++;
+    pod->hold_until_ms = now_ms + (hold_ms < FLIGHT_HOLD_MAX_MS ? hold_ms : FLIGHT_HOLD_MAX_MS);
+}
+
 /* A try that surely never reached an engine leaves no record, and its number is used again. */
 static void forget_record(struct flight *f)
 {
@@ -79,7 +89,7 @@ void flight_attempt_broken(struct flight *f, const char *reason)
     log_info("an attempt broke and goes on elsewhere", LOG_STR("pod", f->pod->name),
              LOG_STR("reason", reason), LOG_STR("request", f->completion_id),
              LOG_I64("position", f->id_count));
-    f->pod->hold_until_ms = gateway_now_ms(g) + FLIGHT_HOLD_SUSPECT_MS;
+    hold_failed(f->pod, gateway_now_ms(g));
     control_suspect(g->control, f->pod->uid, reason);
     gateway_metrics_resumed(&g->counters, f, reason);
     r->ended_by = USAGE_END_OURS;
@@ -99,12 +109,11 @@ void flight_attempt_broken(struct flight *f, const char *reason)
 }
 
 /* The pod refused before it began: full, draining or loading. Nothing was computed. */
-static void put_back(struct flight *f, int64_t hold_ms)
+static void put_back(struct flight *f)
 {
     struct gateway *g = f->g;
     struct gw_model *m = f->model;
 
-    f->pod->hold_until_ms = gateway_now_ms(g) + hold_ms;
     forget_record(f);
     flight_attempt_drop(f);
     if (f->client_gone) {
@@ -151,6 +160,7 @@ static int on_start(struct flight *f, const struct stream_event *event, struct e
     snprintf(f->digest, sizeof(f->digest), "%s", event->digest);
     f->records[f->record_count - 1].run_id = event->run_id;
     f->started = true;
+    f->pod->failures = 0;
     flight_snapshot(f);
     return 0;
 }
@@ -283,11 +293,13 @@ static bool is_pods_fault(int status)
 static void on_refusal(struct flight *f)
 {
     if (refused_with(f, STREAM_REFUSE_BUSY)) {
-        put_back(f, FLIGHT_HOLD_FULL_MS);
+        f->pod->hold_until_ms = gateway_now_ms(f->g) + FLIGHT_HOLD_FULL_MS;
+        put_back(f);
         return;
     }
     if (refused_with(f, STREAM_REFUSE_DRAINING) || refused_with(f, STREAM_REFUSE_LOADING)) {
-        put_back(f, FLIGHT_HOLD_SUSPECT_MS / 2);
+        f->pod->hold_until_ms = gateway_now_ms(f->g) + FLIGHT_HOLD_DRAINING_MS;
+        put_back(f);
         return;
     }
     if (is_pods_fault(f->status)) {
@@ -333,7 +345,8 @@ static void on_done(struct http_call *call, void *user, enum http_result result,
     m->refs++;
     if (result == HTTP_CONNECT_REFUSED || result == HTTP_CONNECT_TIMEOUT) {
         control_suspect(g->control, f->pod->uid, http_result_name(result));
-        put_back(f, FLIGHT_HOLD_SUSPECT_MS);
+        hold_failed(f->pod, gateway_now_ms(g));
+        put_back(f);
     } else if (f->status != 0 && f->status != 200 && result == HTTP_DONE) {
         on_refusal(f);
     } else if (f->status == 200) {
@@ -411,7 +424,7 @@ void flight_attempt_start(struct flight *f, struct gw_pod *pod)
         forget_record(f);
     }
     log_warn("an attempt can't be sent", LOG_STR("pod", pod->name), LOG_ERR(&err));
-    pod->hold_until_ms = f->last_byte_ms + FLIGHT_HOLD_SUSPECT_MS;
+    hold_failed(pod, f->last_byte_ms);
     flight_attempt_drop(f);
     flight_requeue(f); /* the sweep dispatches again */
 }

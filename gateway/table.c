@@ -136,8 +136,10 @@ static void set_pod(struct gw_pod *pod, const struct routes_pod *spec)
     char address[TABLE_ADDRESS_MAX];
 
     snprintf(address, sizeof(address), "%.*s", STR_ARG(spec->address));
-    if (strcmp(address, pod->address) != 0)
-        pod->hold_until_ms = 0; /* a new run at another address */
+    if (strcmp(address, pod->address) != 0) { /* a new run */
+        pod->hold_until_ms = 0;
+        pod->failures = 0;
+    }
     memcpy(pod->address, address, sizeof(address));
     snprintf(pod->digest, sizeof(pod->digest), "%.*s", STR_ARG(spec->digest));
     pod->slots = spec->slots;

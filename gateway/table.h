@@ -52,6 +52,7 @@ struct gw_pod {
     bool listed;
     uint64_t in_flight;
     int64_t hold_until_ms; /* refused, suspect: nothing is sent before */
+    unsigned failures;     /* in a row: each doubles the next hold */
 };
 
 /* A tenant's requests at a model, in the order of their arrival. */

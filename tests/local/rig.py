@@ -112,8 +112,9 @@ class Agent(Process):
     def counters(self):
         """Totals of every run of this pod, by run id."""
         files = sorted((self.folder / "data" / "runs").glob("*.*"))
-        output = subprocess.run([str(BIN / "spate-counters"), *map(str, files)], capture_output=True, text=True)
-        return {line["run_id"]: line for line in map(json.loads, output.stdout.splitlines())}
+        command = [str(BIN / "spate-counters"), "--each", *map(str, files)]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return {run["run"]: run for run in map(json.loads, lines) if "run" in run}
 
 
 def request_json(address, method, path, body=None, token=None, timeout=10):
@@ -225,6 +226,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, {"results": ["ok"] * len(body["records"])})
 
 
+def hang_up(end):
+    """Closes a socket that another thread may be reading: close alone would wait for that thread."""
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    end.close()
+
+
 class Trigger:
     """Pulled once, by the first cutter that sees the position pass."""
 
@@ -259,9 +269,15 @@ class Cutter:
         self.address = f"127.0.0.1:{self.server.getsockname()[1]}"
         threading.Thread(target=self.accept, daemon=True).start()
 
+    def close(self):
+        self.server.close()
+
     def accept(self):
         while True:
-            client, _ = self.server.accept()
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return  # closed
             threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
@@ -296,7 +312,7 @@ class Cutter:
         except OSError:
             pass
         for end in (upstream, client):
-            end.close()
+            hang_up(end)
 
     def cut(self, seen, data, mark, client):
         """Passes the bytes up to the end of the marked event, kills, and starts the agent again."""
@@ -305,7 +321,7 @@ class Cutter:
         self.trigger.pull()
         with self.starting:
             self.agent.kill()
-            client.close()
+            hang_up(client)
             self.agent.start()
 
 

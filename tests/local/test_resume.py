@@ -25,6 +25,8 @@ class Resume(unittest.TestCase):
         self.trigger = rigs.Trigger()
         self.cutters = {name: rigs.Cutter(self.rig.agent(name, extra=["--no-prefix-reuse"]), self.trigger)
                         for name in names}
+        for cutter in self.cutters.values():
+            self.addCleanup(cutter.close)
         self.rig.plane.publish_and_wait(
             {"default/brook": [self.rig.pod(name, address=c.address) for name, c in self.cutters.items()]})
 

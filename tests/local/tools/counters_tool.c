@@ -15,6 +15,7 @@
 
 #include "base/args.h"
 #include "base/file.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "engine/counters.h"
@@ -123,14 +124,23 @@ static void put_counts(struct json_writer *w, const struct engine_counts *counts
     json_put_u64(w, "recomputed", counts->recomputed);
 }
 
-static void print_line(uint64_t runs, const struct engine_counts *counts)
+/* One line: of a single run with its id, or of all. */
+static void print_line(const uint8_t *run_id, uint64_t runs, const struct engine_counts *counts)
 {
+    char id[ID_TEXT_LEN + 1];
     struct json_writer w;
     struct buf line;
 
     buf_init(&line, 4096);
     json_writer_init(&w, &line);
     json_open(&w, '{');
+    if (run_id != NULL) {
+        struct id128 run;
+
+        memcpy(run.bytes, run_id, sizeof(run.bytes));
+        id_format(run, id);
+        json_put_text(&w, "run", id);
+    }
     json_put_u64(&w, "runs", runs);
     put_counts(&w, counts);
     json_close(&w, '}');
@@ -153,7 +163,7 @@ static int add_file(const struct held *file, bool each, struct engine_counts *su
     sum->output += view.total.output;
     sum->recomputed += view.total.recomputed;
     if (each)
-        print_line(1, &view.total);
+        print_line(view.run_id, 1, &view.total);
     counters_view_fini(&view);
     return 0;
 }
@@ -170,7 +180,7 @@ static int run(const struct settings *settings, char **paths, int path_count, st
     for (int i = 0; r == 0 && i < file_count; i++)
         r = add_file(&files[i], settings->each, &sum, err);
     if (r == 0)
-        print_line((uint64_t)file_count, &sum);
+        print_line(NULL, (uint64_t)file_count, &sum);
     return r;
 }
 
