@@ -24,7 +24,7 @@ void endpoints_send(struct http_exchange *x, int status, const struct buf *body)
 
 void endpoints_refuse(struct http_exchange *x, int status, const char *reason, const char *message)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct json_writer w;
 
     buf_init(&body, CRD_FAULT_BYTES_MAX + 4096);
@@ -107,7 +107,7 @@ static void answer_health(struct endpoints *e, struct http_exchange *x)
 
 static void answer_metrics(struct endpoints *e, struct http_exchange *x)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
 
     buf_init(&body, ENDPOINTS_ANSWER_MAX);
     if (metrics_expose(e->metrics, &body) < 0)

@@ -33,7 +33,7 @@ static int add_token(struct endpoints *e, struct json_writer *w, const char *aud
 {
     int64_t now_s = clock_wall_ms(clock_system()) / 1000;
     struct token_claims claims = {.issued_s = now_s, .expires_s = now_s + TOKEN_LIFETIME_S};
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     int r;
 
     snprintf(claims.audience, sizeof(claims.audience), "%s", audience);
@@ -65,7 +65,7 @@ static int write_tokens(struct endpoints *e, struct str gateway, struct buf *bod
 
 void endpoints_tokens(struct endpoints *e, struct http_exchange *x)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     json_auto_t *tree = NULL;
     struct err err = {0};
     struct str gateway;

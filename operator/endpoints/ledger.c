@@ -31,7 +31,7 @@ static void ledger_answered(void *user, int status, struct str body, const struc
 
 void endpoints_ledger(struct endpoints *e, struct http_exchange *x)
 {
-    CLEANUP(buf_fini) struct buf url;
+    CLEANUP(buf_fini) struct buf url = {0};
     struct err err = {0};
     int r;
 

@@ -16,7 +16,7 @@ static void write_object(struct json_writer *w, const struct crd_object *object)
 
 static void send_object(struct http_exchange *x, int status, const struct crd_object *object)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct json_writer w;
 
     buf_init(&body, ENDPOINTS_ANSWER_MAX);
@@ -36,7 +36,7 @@ static void add_item(void *user, struct crd_object *object)
 static void list(struct endpoints *e, struct http_exchange *x, const struct crd_kind *kind,
                  struct str name_space)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct json_writer w;
     char text[128];
 
@@ -83,7 +83,7 @@ static bool is_wanted(const struct watch *watch, const struct crd_object *object
 static void watch_event(void *user, enum platform_change change, struct crd_object *object)
 {
     struct watch *watch = user;
-    CLEANUP(buf_fini) struct buf line;
+    CLEANUP(buf_fini) struct buf line = {0};
     struct json_writer w;
 
     if (!is_wanted(watch, object))
@@ -186,7 +186,7 @@ static void change(struct endpoints *e, struct http_exchange *x, const struct cr
                    const struct endpoints_path *path, bool create_only)
 {
     CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
-    CLEANUP(buf_fini) struct buf faults;
+    CLEANUP(buf_fini) struct buf faults = {0};
     const char *name_space =
         kind->namespaced ? must(arena_strdup(x->arena, path->name_space)) : NULL;
     json_auto_t *tree = NULL;

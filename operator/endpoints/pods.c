@@ -62,7 +62,7 @@ static void write_pod(struct json_writer *w, const struct local_pod *pod)
 
 static void list_pods(struct endpoints *e, struct http_exchange *x, struct str name_space)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct map_entry *entry;
     struct json_writer w;
 
@@ -99,7 +99,7 @@ static void pod_event(void *user, enum platform_change change, const struct loca
 {
     static const char *const names[] = {"ADDED", "MODIFIED", "DELETED"};
     struct pod_watch *watch = user;
-    CLEANUP(buf_fini) struct buf line;
+    CLEANUP(buf_fini) struct buf line = {0};
     struct json_writer w;
 
     if ((watch->name_space[0] != '\0' && strcmp(watch->name_space, pod->name_space) != 0) ||
@@ -146,7 +146,7 @@ static void watch_pods(struct endpoints *e, struct http_exchange *x,
 
 static void send_pod(struct http_exchange *x, const struct local_pod *pod)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct json_writer w;
 
     buf_init(&body, ENDPOINTS_ANSWER_MAX);
@@ -226,7 +226,7 @@ static void write_event(struct json_writer *w, const struct local_event *event)
 
 void endpoints_events(struct endpoints *e, struct http_exchange *x, struct str rest)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct endpoints_path path;
     struct json_writer w;
 
