@@ -27,6 +27,7 @@ static void object_changed(void *user, enum platform_change change, struct crd_o
 static void pod_changed(void *user, enum platform_change change, const struct local_pod *pod)
 {
     struct local *local = user;
+    struct local_pod_watcher *next;
     struct platform_pod view;
     char version[24];
 
@@ -34,6 +35,26 @@ static void pod_changed(void *user, enum platform_change change, const struct lo
         return;
     view = local_pod_view(pod, version);
     local->platform.handler->on_pod(local->platform.user, change, &view);
+    for (struct local_pod_watcher *w = local->pod_watchers; w != NULL; w = next) {
+        next = w->next;
+        w->fn(w->user, change, pod);
+    }
+}
+
+void local_watch_pods(struct local *local, struct local_pod_watcher *w)
+{
+    w->next = local->pod_watchers;
+    local->pod_watchers = w;
+}
+
+void local_unwatch_pods(struct local *local, struct local_pod_watcher *w)
+{
+    for (struct local_pod_watcher **at = &local->pod_watchers; *at != NULL; at = &(*at)->next) {
+        if (*at == w) {
+            *at = w->next;
+            return;
+        }
+    }
 }
 
 static void tell_gateways(struct local *local)
@@ -254,7 +275,7 @@ const char *local_token(struct local *local, const char *audience)
     struct local_token *slot = token_slot(local, audience);
     int64_t now_s = clock_wall_ms(local->platform.clock) / 1000;
     struct token_claims claims = {.issued_s = now_s, .expires_s = now_s + TOKEN_LIFETIME_S};
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
 
     if (slot == NULL)
         return NULL;

@@ -44,6 +44,15 @@ void local_start(struct local *local);
 struct store *local_store(struct local *local);
 struct local_pods *local_pods(struct local *local);
 
+/* Told each change of a pod, after the handler. The watcher is the caller's. */
+struct local_pod_watcher {
+    void (*fn)(void *user, enum platform_change change, const struct local_pod *pod);
+    void *user;
+    struct local_pod_watcher *next;
+};
+void local_watch_pods(struct local *local, struct local_pod_watcher *w);
+void local_unwatch_pods(struct local *local, struct local_pod_watcher *w);
+
 /* A gateway came with the right secret: it counts as one that should be alive from now on. */
 int local_gateway_register(struct local *local, struct str name, struct err *err);
 

@@ -32,6 +32,7 @@ struct local {
     struct store *store;
     struct store_watcher watcher;
     struct local_pods pods;
+    struct local_pod_watcher *pod_watchers;
     struct http_client *agents;
     struct fetcher *fetcher;
     struct agent_call *calls; /* under way to agents */

@@ -79,16 +79,16 @@ static void record(struct pass *p, struct world_pod *pod, const struct crd_pod *
                                      : p->wall_ms;
 }
 
-static void measure_cold_start(struct pass *p, struct world_pod *pod)
+static void measure_cold_start(struct pass *p, struct world_pod *pod, const struct crd_pod *before)
 {
     int64_t ms = pod->status.ready_ms - pod->view.created_ms;
+    bool was_ready = before != NULL && before->phase == CRD_POD_READY;
 
     if (pod->cold_start_taken || !world_pod_ready(pod))
         return;
     pod->cold_start_taken = true;
-    /* A restarted agent, or one adopted, tells nothing about a cold start. */
-    if (pod->view.restarts > 0 || ms <= 0 || pod->status.ready_ms < p->wall_ms - 60 * 1000)
-        return;
+    if (pod->view.restarts > 0 || ms <= 0 || was_ready)
+        return; /* a restarted agent, or one that was measured by the operator before */
     world_cold_start_add(p->m, ms);
     pass_event(
         p, false, "ColdStartCompleted",
@@ -134,7 +134,7 @@ void pass_adopt(struct pass *p)
         }
         if (p->next.pod_count == CRD_PODS_MAX)
             continue; /* recorded when there is room; until then not routed to */
-        measure_cold_start(p, pod);
+        measure_cold_start(p, pod, before);
         record(p, pod, before);
     }
     keep_pending(p);

@@ -57,7 +57,7 @@ struct sim_object {
 };
 
 struct sim_gateway {
-    char name[16];
+    char name[32];
     struct id128 run;
     struct routes *routes; /* in force */
     uint64_t sequence;

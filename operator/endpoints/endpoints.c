@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who may call what: the table of paths, and the answers that all of them share. */
+#include "operator/endpoints/endpoints.h"
+
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "operator/reconcile/must.h"
+
+enum { CONNECTIONS_MAX = 1024 };
+
+/* --- answers ------------------------------------------------------------------------------------
+ */
+
+void endpoints_send(struct http_exchange *x, int status, const struct buf *body)
+{
+    if (body->failed)
+        endpoints_refuse(x, 500, "InternalError", "the answer is too large");
+    else
+        http_respond(x, status, "application/json", buf_str(body));
+}
+
+void endpoints_refuse(struct http_exchange *x, int status, const char *reason, const char *message)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+    struct json_writer w;
+
+    buf_init(&body, CRD_FAULT_BYTES_MAX + 4096);
+    json_writer_init(&w, &body);
+    json_open(&w, '{');
+    json_put_text(&w, "kind", "Status");
+    json_put_text(&w, "apiVersion", "v1");
+    json_key(&w, "metadata");
+    json_open(&w, '{');
+    json_close(&w, '}');
+    json_put_text(&w, "status", "Failure");
+    json_put_text(&w, "message", message);
+    json_put_text(&w, "reason", reason);
+    json_put_i64(&w, "code", status);
+    json_close(&w, '}');
+    http_respond(x, status, "application/json", buf_str(&body));
+}
+
+void endpoints_fail(struct http_exchange *x, int code, const struct err *err)
+{
+    static const struct {
+        enum err_code code;
+        int status;
+        const char *reason;
+    } rows[] = {
+        {ERR_INVALID, 422, "Invalid"},      {ERR_SYNTAX, 400, "BadRequest"},
+        {ERR_LIMIT, 400, "BadRequest"},     {ERR_UNSUPPORTED, 422, "Invalid"},
+        {ERR_NOT_FOUND, 404, "NotFound"},   {ERR_EXISTS, 409, "AlreadyExists"},
+        {ERR_CONFLICT, 409, "Conflict"},    {ERR_DENIED, 403, "Forbidden"},
+        {ERR_BUSY, 429, "TooManyRequests"}, {ERR_NETWORK, 503, "ServiceUnavailable"},
+        {ERR_TIMEOUT, 504, "Timeout"},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (code == -(int)rows[i].code) {
+            endpoints_refuse(x, rows[i].status, rows[i].reason, err_message(err));
+            return;
+        }
+    }
+    endpoints_refuse(x, 500, "InternalError", err_message(err));
+}
+
+bool endpoints_query_is(struct http_exchange *x, const char *name, const char *value)
+{
+    struct str given;
+
+    return http_query_get(x->query, name, x->arena, &given) && str_is(given, value);
+}
+
+/* --- paths --------------------------------------------------------------------------------------
+ */
+
+bool endpoints_path_parse(struct str rest, struct endpoints_path *out)
+{
+    struct str part = str_cut(&rest, '/');
+
+    *out = (struct endpoints_path){0};
+    if (str_is(part, "namespaces") && rest.len > 0) {
+        out->name_space = str_cut(&rest, '/');
+        if (!str_is_dns_label(out->name_space))
+            return false;
+        part = str_cut(&rest, '/');
+    }
+    out->resource = part;
+    if (rest.ptr != NULL) {
+        out->name = str_cut(&rest, '/');
+        if (!str_is_dns_subdomain(out->name))
+            return false;
+    }
+    if (rest.ptr != NULL)
+        out->sub = str_cut(&rest, '/');
+    return out->resource.len > 0 && rest.ptr == NULL;
+}
+
+static void answer_health(struct endpoints *e, struct http_exchange *x)
+{
+    (void)e;
+    http_respond(x, 200, "application/json", STR("{\"status\":\"ok\"}"));
+}
+
+static void answer_metrics(struct endpoints *e, struct http_exchange *x)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+
+    buf_init(&body, ENDPOINTS_ANSWER_MAX);
+    if (metrics_expose(e->metrics, &body) < 0)
+        endpoints_refuse(x, 500, "InternalError", "the metrics can't be written");
+    else
+        http_respond(x, 200, METRICS_CONTENT_TYPE, buf_str(&body));
+}
+
+static bool is_admin(const struct endpoints *e, const struct http_exchange *x)
+{
+    struct str wanted = local_admin_token(e->local);
+    struct str given = http_bearer_token(&x->headers);
+    uint8_t a[SHA256_BYTES], b[SHA256_BYTES];
+
+    sha256(wanted, a);
+    sha256(given, b);
+    return given.len > 0 && bytes_equal_secret(a, b, SHA256_BYTES);
+}
+
+struct plain_path {
+    const char *method, *path;
+    bool admin;
+    void (*answer)(struct endpoints *e, struct http_exchange *x);
+};
+
+/* Those with a gateway's credential check it themselves. */
+static const struct plain_path plain_paths[] = {
+    {"GET", "/health", false, answer_health},
+    {"GET", "/metrics", false, answer_metrics},
+    {"POST", ROUTES_TOKEN_PATH, false, endpoints_tokens},
+    {"GET", ROUTES_PATH, false, endpoints_routes},
+    {"POST", LOAD_PATH, false, endpoints_load},
+    {"GET", "/internal/v1/report", true, endpoints_ledger},
+    {"GET", "/internal/v1/runs", true, endpoints_ledger},
+    {"GET", "/internal/v1/prices", true, endpoints_ledger},
+    {"POST", "/internal/v1/shutdown", true, endpoints_shutdown},
+};
+
+struct tree {
+    const char *prefix;
+    void (*answer)(struct endpoints *e, struct http_exchange *x, struct str rest);
+};
+
+static void answer_runs(struct endpoints *e, struct http_exchange *x, struct str rest)
+{
+    (void)rest;
+    if (str_is(x->method, "GET"))
+        endpoints_ledger(e, x);
+    else
+        endpoints_refuse(x, 405, "MethodNotAllowed", "this path takes GET only");
+}
+
+static const struct tree trees[] = {
+    {"/apis/" CRD_API_VERSION "/", endpoints_objects},
+    {"/api/v1/", endpoints_pods},
+    {"/apis/events.k8s.io/v1/", endpoints_events},
+    {"/internal/v1/runs/", answer_runs},
+};
+
+static void refuse_caller(struct http_exchange *x)
+{
+    endpoints_refuse(x, 401, "Unauthorized",
+                     "the bearer token is missing or wrong: use the one in STATE/admin-token");
+}
+
+static bool answer_plain(struct endpoints *e, struct http_exchange *x)
+{
+    bool path_known = false;
+
+    for (size_t i = 0; i < ARRAY_COUNT(plain_paths); i++) {
+        const struct plain_path *row = &plain_paths[i];
+
+        if (!str_is(x->path, row->path))
+            continue;
+        path_known = true;
+        if (!str_is(x->method, row->method))
+            continue;
+        if (row->admin && !is_admin(e, x))
+            refuse_caller(x);
+        else
+            row->answer(e, x);
+        return true;
+    }
+    if (path_known)
+        endpoints_refuse(x, 405, "MethodNotAllowed", "this path does not take that method");
+    return path_known;
+}
+
+static void handle(struct http_exchange *x, void *user)
+{
+    struct endpoints *e = user;
+
+    if (answer_plain(e, x))
+        return;
+    for (size_t i = 0; i < ARRAY_COUNT(trees); i++) {
+        struct str prefix = str_of(trees[i].prefix);
+
+        if (!str_starts(x->path, prefix))
+            continue;
+        if (!is_admin(e, x))
+            refuse_caller(x);
+        else
+            trees[i].answer(e, x, str_slice(x->path, prefix.len, x->path.len));
+        return;
+    }
+    endpoints_refuse(x, 404, "NotFound", "no such path");
+}
+
+/* --- ending all pods
+ * ------------------------------------------------------------------------------ */
+
+static void shutdown_left(struct http_exchange *x)
+{
+    struct endpoints *e = x->user;
+
+    e->shutdown = NULL; /* it goes on without a listener */
+    http_abort(x);
+}
+
+static void shutdown_done(void *user)
+{
+    struct endpoints *e = user;
+    struct http_exchange *x = e->shutdown;
+
+    e->shutdown = NULL;
+    log_info("all pods have ended");
+    if (x != NULL)
+        http_respond(x, 200, "application/json", STR("{}"));
+}
+
+void endpoints_shutdown(struct endpoints *e, struct http_exchange *x)
+{
+    if (e->shutdown != NULL) {
+        endpoints_refuse(x, 409, "Conflict", "all pods are being ended already");
+        return;
+    }
+    e->shutdown = x;
+    x->user = e;
+    x->on_disconnect = shutdown_left;
+    reconciler_shut_down(e->reconciler, shutdown_done, e);
+}
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+int endpoints_open(struct endpoints *e, const char *address, struct err *err)
+{
+    struct http_server_limits limits = http_server_limits_default;
+    int r;
+
+    limits.connections = CONNECTIONS_MAX;
+    limits.body_bytes = ENDPOINTS_BODY_MAX;
+    limits.arena_bytes = ENDPOINTS_ANSWER_MAX;
+    limits.output_bytes = ENDPOINTS_ANSWER_MAX;
+    buf_init(&e->routes, ENDPOINTS_ANSWER_MAX);
+    r = endpoints_metrics_open(e, err);
+    if (r == 0)
+        r = http_server_new(&e->server, e->loop,
+                            &(struct http_server_options){
+                                .handler = handle,
+                                .user = e,
+                                .limits = &limits,
+                                .metrics = e->metrics,
+                            },
+                            err);
+    return r < 0 ? r : http_server_listen(e->server, address, err);
+}
+
+void endpoints_close(struct endpoints *e)
+{
+    http_server_close(e->server);
+    e->server = NULL;
+    for (int i = 0; i < 100 && (e->waiters != NULL || e->shutdown != NULL); i++)
+        loop_turn(e->loop, 1); /* those that wait are told that their clients are gone */
+    buf_fini(&e->routes);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spate_operator_*: what the reconciler has done and holds. */
+#include "base/mem.h"
+#include "operator/endpoints/endpoints.h"
+
+enum {
+    M_MODELS,
+    M_PODS,
+    M_GATEWAYS,
+    M_QUEUE,
+    M_LEADING,
+    M_PASSES,
+    M_FAILURES,
+    M_CONFLICTS,
+    M_ROUTES,
+    M_CREATED,
+    M_DELETED,
+    M_CANCELLED,
+    M_STRANGERS,
+};
+
+const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT] = {
+    [M_MODELS] = {"spate_operator_models", METRIC_GAUGE, "Models known.", {0}},
+    [M_PODS] = {"spate_operator_pods", METRIC_GAUGE, "Pods known.", {0}},
+    [M_GATEWAYS] = {"spate_operator_gateways", METRIC_GAUGE, "Gateways that should be alive.", {0}},
+    [M_QUEUE] = {"spate_operator_queue_keys", METRIC_GAUGE, "Keys ready or waiting.", {0}},
+    [M_LEADING] = {"spate_operator_leading", METRIC_GAUGE, "1 while this process leads.", {0}},
+    [M_PASSES] = {"spate_operator_reconciles_total",
+                  METRIC_COUNTER,
+                  "Reconciles of one model.",
+                  {0}},
+    [M_FAILURES] = {"spate_operator_command_failures_total",
+                    METRIC_COUNTER,
+                    "Commands that failed and are tried again.",
+                    {0}},
+    [M_CONFLICTS] = {"spate_operator_conflicts_total",
+                     METRIC_COUNTER,
+                     "Writes refused since the view was stale.",
+                     {0}},
+    [M_ROUTES] = {"spate_operator_routes_published_total",
+                  METRIC_COUNTER,
+                  "Route snapshots published.",
+                  {0}},
+    [M_CREATED] = {"spate_operator_pods_created_total",
+                   METRIC_COUNTER,
+                   "Creations of pods asked for.",
+                   {0}},
+    [M_DELETED] = {"spate_operator_pods_deleted_total",
+                   METRIC_COUNTER,
+                   "Deletions of pods asked for.",
+                   {0}},
+    [M_CANCELLED] = {"spate_operator_drains_cancelled_total",
+                     METRIC_COUNTER,
+                     "Scale-downs cancelled since a gateway did not acknowledge.",
+                     {0}},
+    [M_STRANGERS] = {"spate_operator_strangers_total",
+                     METRIC_COUNTER,
+                     "Pods deleted since no status lists them.",
+                     {0}},
+};
+
+static void collect(void *object)
+{
+    struct endpoints *e = object;
+    struct reconciler_stats stats;
+    double figures[ENDPOINTS_METRIC_COUNT];
+
+    reconciler_stats(e->reconciler, &stats);
+    figures[M_MODELS] = (double)stats.models;
+    figures[M_PODS] = (double)stats.pods;
+    figures[M_GATEWAYS] = (double)stats.gateways;
+    figures[M_QUEUE] = (double)stats.queued;
+    figures[M_LEADING] = stats.leading ? 1 : 0;
+    figures[M_PASSES] = (double)stats.passes;
+    figures[M_FAILURES] = (double)stats.failures;
+    figures[M_CONFLICTS] = (double)stats.conflicts;
+    figures[M_ROUTES] = (double)stats.routes;
+    figures[M_CREATED] = (double)stats.pods_created;
+    figures[M_DELETED] = (double)stats.pods_deleted;
+    figures[M_CANCELLED] = (double)stats.drains_cancelled;
+    figures[M_STRANGERS] = (double)stats.strangers;
+    for (int i = 0; i < ENDPOINTS_METRIC_COUNT; i++)
+        metric_set(metric_series(e->handles[i], NULL), figures[i]);
+}
+
+int endpoints_metrics_open(struct endpoints *e, struct err *err)
+{
+    int r = metrics_declare(e->metrics, endpoints_metric_table, ENDPOINTS_METRIC_COUNT, e->handles,
+                            err);
+
+    if (r == 0)
+        r = metrics_declare_loop(e->metrics, e->loop, err);
+    if (r == 0)
+        r = metrics_declare_process(e->metrics, err);
+    return r == 0 ? metrics_on_collect(e->metrics, collect, e) : r;
+}

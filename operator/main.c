@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* spate-operator: command line, start and end. On SIGTERM it ends at once; its pods run on. */
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "operator/endpoints/endpoints.h"
+#include "operator/operator_options.h"
+
+struct settings {
+    const char *platform, *state, *listen, *agent_binary, *address_file;
+    const char *ledger, *ledger_address_file, *log_level, *log_format;
+    char agent[PATH_MAX]; /* agent_binary as an absolute path, wherever a pod is started from */
+};
+
+static const char *const platforms[] = {"local", NULL};
+static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+
+static const struct arg_option options[] = {
+    {.name = "platform",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, platform),
+     .value_name = "NAME",
+     .initial = "local",
+     .choices = platforms,
+     .help = "where pods run: local is this machine"},
+    {.name = "state",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, state),
+     .value_name = "FOLDER",
+     .required = true,
+     .help = "folder for objects, pods and secrets"},
+    {.name = "listen",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, listen),
+     .value_name = "ADDRESS",
+     .initial = "127.0.0.1:0",
+     .help = "address for the CLI and the gateways"},
+    {.name = "address-file",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, address_file),
+     .value_name = "FILE",
+     .help = "written with the address once it listens"},
+    {.name = "agent-binary",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, agent_binary),
+     .value_name = "FILE",
+     .required = true,
+     .help = "the program that runs in each pod"},
+    {.name = "ledger",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, ledger),
+     .value_name = "URL",
+     .help = "the ledger (default: the one in endpoints.json of the state folder)"},
+    {.name = "ledger-address-file",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, ledger_address_file),
+     .value_name = "FILE",
+     .help = "file that the ledger writes its address to, instead of --ledger"},
+    {.name = "log-level",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, log_level),
+     .value_name = "LEVEL",
+     .initial = "info",
+     .choices = levels,
+     .help = "the least severe lines that are written"},
+    {.name = "log-format",
+     .kind = ARG_TEXT,
+     .offset = offsetof(struct settings, log_format),
+     .value_name = "FORMAT",
+     .initial = "text",
+     .choices = formats,
+     .help = "text for people, json for machines"},
+};
+
+const struct arg_command operator_command = {
+    .name = "spate-operator",
+    .summary = "Keeps the right pods running for every ModelDeployment",
+    .usage = "[options]",
+    .examples = "spate-operator --state /var/lib/spate --agent-binary /usr/bin/spate-agent\n",
+    .options = options,
+    .option_count = ARRAY_COUNT(options),
+};
+
+static void on_routes(void *user, struct routes *routes)
+{
+    endpoints_publish(user, routes);
+}
+
+static void on_signal(void *object, int signum)
+{
+    (void)signum;
+    loop_quit(object);
+}
+
+static int write_address(const struct settings *settings, int port, struct err *err)
+{
+    char host[PATH_MAX];
+    char text[PATH_MAX + 16];
+    char *colon;
+
+    if (settings->address_file == NULL)
+        return 0;
+    snprintf(host, sizeof(host), "%s", settings->listen);
+    colon = strrchr(host, ':');
+    if (colon != NULL)
+        *colon = '\0';
+    snprintf(text, sizeof(text), "%s:%d\n", host, port);
+    return file_write_atomic(settings->address_file, str_of(text), 0644, err);
+}
+
+static int serve(const struct settings *settings, struct loop *loop, struct endpoints *e,
+                 struct err *err)
+{
+    struct local_options local = {
+        .loop = loop,
+        .state = settings->state,
+        .agent_binary = settings->agent,
+        .ledger_url = settings->ledger,
+        .ledger_address_file = settings->ledger_address_file,
+        .on_routes = on_routes,
+        .user = e,
+    };
+    int port;
+    int r = local_new(&e->local, &local, err);
+
+    if (r == 0)
+        r = reconciler_new(&e->reconciler, local_platform(e->local), err);
+    if (r == 0)
+        r = metrics_new(&e->metrics, err);
+    if (r < 0)
+        return r;
+    port = endpoints_open(e, settings->listen, err);
+    if (port < 0)
+        return port;
+    local_start(e->local);
+    r = write_address(settings, port, err);
+    if (r < 0)
+        return r;
+    log_info("operator is up", LOG_STR("state", settings->state), LOG_I64("port", port));
+    loop_run(loop);
+    log_info("operator ends; its pods run on");
+    return 0;
+}
+
+static int check_settings(struct settings *settings, struct err *err)
+{
+    if (realpath(settings->agent_binary, settings->agent) == NULL ||
+        access(settings->agent, X_OK) < 0)
+        return err_set(err, ERR_NOT_FOUND, "--agent-binary %s: no such program",
+                       settings->agent_binary);
+    return 0;
+}
+
+static int run(struct settings *settings, struct err *err)
+{
+    struct endpoints e = {0};
+    struct loop loop;
+    int r = check_settings(settings, err);
+
+    if (r == 0)
+        r = loop_init(&loop, err);
+    if (r < 0)
+        return r;
+    e.loop = &loop;
+    r = loop_on_signal(&loop, SIGTERM, on_signal, &loop, err);
+    if (r == 0)
+        r = loop_on_signal(&loop, SIGINT, on_signal, &loop, err);
+    if (r == 0)
+        r = serve(settings, &loop, &e, err);
+    if (e.server != NULL)
+        endpoints_close(&e);
+    local_free(e.local);
+    reconciler_free(e.reconciler);
+    metrics_free(e.metrics);
+    loop_fini(&loop);
+    return r;
+}
+
+static void set_up_log(const struct settings *settings)
+{
+    enum log_level level = LOG_LEVEL_INFO;
+    enum log_format format = LOG_FORMAT_TEXT;
+
+    log_level_parse(str_of(settings->log_level), &level);
+    log_format_parse(str_of(settings->log_format), &format);
+    log_setup("spate-operator", level, format, STDERR_FILENO);
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {0};
+    struct err err = {0};
+    int positionals;
+    int r = args_parse(&operator_command, argc, argv, &settings, &positionals, &err);
+
+    if (r == ARGS_HELP) {
+        struct buf help;
+
+        buf_init(&help, 1 << 20);
+        args_help(&operator_command, &help);
+        fwrite(help.ptr, 1, help.len, stdout);
+        buf_fini(&help);
+        return 0;
+    }
+    if (r < 0) {
+        fprintf(stderr, "spate-operator: %s\n", err_message(&err));
+        return 2;
+    }
+    set_up_log(&settings);
+    umask(077);
+    r = run(&settings, &err);
+    if (r < 0) {
+        fprintf(stderr, "spate-operator: %s\n", err_message(&err));
+        return 1;
+    }
+    return 0;
+}
