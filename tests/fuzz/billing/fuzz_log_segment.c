@@ -55,9 +55,9 @@ static int scan_pieces(struct str bytes, size_t piece)
             entries += found == SEGMENT_FOUND_ENTRY;
             done = entry.to;
         }
-        if (found == SEGMENT_FOUND_END && scan.more)
+        if (found == SEGMENT_FOUND_END && scan.more && done < part.len - SEGMENT_ENTRY_MAX)
             done = part.len - SEGMENT_ENTRY_MAX;
-        else if (found == SEGMENT_FOUND_END)
+        else if (found == SEGMENT_FOUND_END && !scan.more)
             break;
         check(done > 0);
         base += done;
