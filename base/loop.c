@@ -401,9 +401,13 @@ void loop_quit(struct loop *loop)
     (void)uv_async_send(&loop->async_uv);
 }
 
-static void wake_only(void *object)
+/* The time may be over before the loop looks for events at all (libuv runs timers first): then the
+ * wait that follows must not begin. */
+static void end_turn(void *object)
 {
-    (void)object;
+    struct loop *loop = object;
+
+    (void)uv_async_send(&loop->async_uv);
 }
 
 void loop_turn(struct loop *loop, uint64_t timeout_ms)
@@ -414,7 +418,7 @@ void loop_turn(struct loop *loop, uint64_t timeout_ms)
         (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
         return;
     }
-    loop_timer_init(&limit, wake_only, NULL);
+    loop_timer_init(&limit, end_turn, loop);
     loop_timer_start(loop, &limit, timeout_ms);
     (void)uv_run(&loop->uv, UV_RUN_ONCE);
     loop_timer_stop(&limit);

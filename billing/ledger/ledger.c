@@ -49,6 +49,17 @@ static int check_schema(struct db *db, struct err *err)
     return 0;
 }
 
+static int find_newest(struct ledger *l, struct err *err)
+{
+    sqlite3_stmt *s = db_use(&l->db, SQL_ATTEMPT_NEWEST);
+    int r = db_step(&l->db, s, err);
+
+    if (r > 0 && sqlite3_column_bytes(s, 0) == (int)sizeof(l->newest.bytes))
+        memcpy(l->newest.bytes, sqlite3_column_blob(s, 0), sizeof(l->newest.bytes));
+    sqlite3_reset(s);
+    return r < 0 ? r : 0;
+}
+
 int ledger_open(struct ledger **out, const struct ledger_options *options, struct err *err)
 {
     struct ledger *l = mem_alloc(sizeof(*l));
@@ -66,6 +77,8 @@ int ledger_open(struct ledger **out, const struct ledger_options *options, struc
         r = db_prepare(&l->db, sql_texts, LEDGER_SQL_COUNT, err);
     if (r == 0)
         r = dims_init(&l->dims, &l->db, err);
+    if (r == 0)
+        r = find_newest(l, err);
     if (r == 0)
         r = db_number(&l->db, sql_texts[SQL_PENDING_COUNT], &l->pending, err);
     if (r < 0) {

@@ -59,7 +59,8 @@ struct ledger {
     int64_t settle_ms;
     int (*merge)(struct usage_record *known, const struct usage_record *snapshot, struct err *err);
     struct ledger_change change;
-    int64_t pending; /* requests */
+    int64_t pending;     /* requests */
+    struct id128 newest; /* no id in the store is higher: what is beyond it needs no look-up */
     struct ledger_counters counters;
 };
 

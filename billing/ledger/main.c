@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "billing/ledger/db.h"
 #include "billing/ledger/ledger_options.h"
 #include "billing/ledger/server.h"
 
@@ -55,14 +56,14 @@ static const struct arg_option options[] = {
      .offset = offsetof(struct ledger_settings, log_level),
      .value_name = "LEVEL",
      .initial = "info",
-     .help = "debug, info, warn or error",
+     .help = "lowest level that is logged",
      .choices = level_names},
     {.name = "log-format",
      .kind = ARG_TEXT,
      .offset = offsetof(struct ledger_settings, log_format),
      .value_name = "FORMAT",
      .initial = "text",
-     .help = "text or json",
+     .help = "form of a log line",
      .choices = format_names},
 };
 
@@ -240,6 +241,7 @@ int main(int argc, char **argv)
     (void)log_format_parse(str_of(settings.log_format), &format);
     log_setup("spate-ledger", level, format, 2);
     json_object_seed(0); /* before there are threads */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* unused, and a lock at each allocation */
     r = run(&settings, &err);
     if (r < 0)
         fprintf(stderr, "spate-ledger: %s\n", err_message(&err));

@@ -129,6 +129,8 @@ int request_load(struct ledger *l, struct id128 id, struct err *err)
     int r;
 
     *q = (struct request){.id = id, .rows = q->rows, .cap = q->cap};
+    if (id_compare(id, l->newest) > 0)
+        return 0;
     r = load_rows(l, err);
     if (r < 0 || q->count == 0)
         return r;
@@ -277,6 +279,8 @@ static int write_row(struct ledger *l, const struct attempt_row *row, struct err
     const struct usage_record *r = &row->record;
     sqlite3_stmt *s = db_use(&l->db, SQL_ATTEMPT_WRITE);
 
+    if (id_compare(r->request_id, l->newest) > 0)
+        l->newest = r->request_id; /* too high after a rollback: costs only a look-up */
     db_bind_blob(s, 1, r->request_id.bytes, sizeof(r->request_id.bytes));
     sqlite3_bind_int64(s, 2, r->attempt);
     sqlite3_bind_int64(s, 3, row->after.account);

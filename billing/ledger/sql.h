@@ -94,6 +94,7 @@
       "SELECT attempt, account, run, pod, admitted_ms, updated_ms, start_position,"                \
       " input_computed, input_cached, output, reasoning, recomputed, charge_end, delivered,"       \
       " flags FROM attempt WHERE request_id = ? ORDER BY attempt")                                 \
+    X(SQL_ATTEMPT_NEWEST, "SELECT max(request_id) FROM attempt")                                   \
     X(SQL_ATTEMPT_WRITE,                                                                           \
       "INSERT OR REPLACE INTO attempt(request_id, attempt, account, run, pod, admitted_ms,"        \
       " updated_ms, start_position, input_computed, input_cached, output, reasoning, recomputed,"  \

@@ -109,7 +109,9 @@ static int read_entries(struct reading *reading, struct segment_scan *scan, uint
         case SEGMENT_FOUND_END:
             if (!scan->more || scan->bytes.len <= SEGMENT_ENTRY_MAX)
                 return PIECE_SEGMENT_DONE;
-            cursor->offset = base + scan->bytes.len - SEGMENT_ENTRY_MAX;
+            /* Zeros up to here: go on behind them, but never before what was read. */
+            if (cursor->offset < base + scan->bytes.len - SEGMENT_ENTRY_MAX)
+                cursor->offset = base + scan->bytes.len - SEGMENT_ENTRY_MAX;
             return PIECE_AGAIN;
         case SEGMENT_FOUND_ENTRY:
             if (hand_out(reading, &entry) < 0)
