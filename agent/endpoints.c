@@ -80,7 +80,8 @@ static void models(struct agent *a, struct http_exchange *x)
 static void model(struct agent *a, struct http_exchange *x)
 {
     int64_t at = str_find(x->path, STR("/models/"));
-    struct str name = str_slice(x->path, (size_t)at + sizeof("/models/") - 1, x->path.len);
+    struct str rest = str_slice(x->path, (size_t)at + sizeof("/models/") - 1, x->path.len);
+    struct str name = http_path_name(rest, x->arena);
     struct openai_error error;
     struct json_writer w;
     struct buf body;

@@ -202,6 +202,31 @@ static int fill_stop_ids(struct prompt *p)
     return 0;
 }
 
+/* What only the engine would refuse, when the answer has begun already: then the gateway would take
+ * the pod for broken, and ask the next one. */
+static int check_engine(struct prompt *p)
+{
+    const struct engine_request *e = &p->engine;
+    const struct engine_plan *plan = &p->agent->plan;
+    struct err err = {0};
+
+    for (int i = 0; i < e->stop_id_count; i++) {
+        if (e->stop_ids[i] >= plan->vocab_size)
+            return openai_error_set(&p->error, OPENAI_BAD_REQUEST, "stop_token_ids",
+                                    "'stop_token_ids' has %d; the model's ids are below %d",
+                                    e->stop_ids[i], plan->vocab_size);
+    }
+    for (int i = 0; i < e->sampling.bias_count; i++) {
+        if (e->sampling.bias[i].id >= plan->vocab_size)
+            return openai_error_set(&p->error, OPENAI_BAD_REQUEST, "logit_bias",
+                                    "'logit_bias' has %d; the model's ids are below %d",
+                                    e->sampling.bias[i].id, plan->vocab_size);
+    }
+    if (engine_check(plan, e, &err) < 0)
+        return openai_error_set(&p->error, OPENAI_BAD_REQUEST, NULL, "%s", err_message(&err));
+    return 0;
+}
+
 static int fill_engine(struct prompt *p)
 {
     struct engine_request *e = &p->engine;
@@ -215,7 +240,7 @@ static int fill_engine(struct prompt *p)
     e->min_output = (int)p->request.min_tokens;
     e->priority = p->attempt.priority;
     e->cache_salt = p->attempt.cache_salt;
-    return fill_sampling(p) < 0 || fill_stop_ids(p) < 0 ? -1 : 0;
+    return fill_sampling(p) < 0 || fill_stop_ids(p) < 0 || check_engine(p) < 0 ? -1 : 0;
 }
 
 static int make_text(struct prompt *p, bool reasons)

@@ -42,11 +42,15 @@ struct str http_bearer_token(const struct http_headers *headers);
 
 /*
  * Splits a request target into its decoded path and its raw query (without '?'). Origin form and
- * absolute form; refused: dot segments, encoded slashes and backslashes, controls, bad escapes,
- * fragments, bytes that are no UTF-8. Outputs live in the arena or in `target`.
+ * absolute form; refused: dot segments, encoded backslashes, controls, bad escapes, fragments, bytes
+ * that are no UTF-8. An encoded slash stays "%2F": it never separates segments, so that no two
+ * readers see different routes. Outputs live in the arena or in `target`.
  */
 int http_target_parse(struct str target, struct arena *arena, struct str *path, struct str *query,
                       struct err *err);
+/* The rest of a routed path as a name that may have slashes in it: "%2F" is one. In the arena;
+ * ptr NULL without memory. */
+struct str http_path_name(struct str rest, struct arena *arena);
 
 /* The decoded value of the first query parameter of that name ('+' is a space), in the arena. False
  * if it is absent or badly escaped. "a" without '=' has the empty value. */

@@ -18,9 +18,16 @@ static int hex_digit(char c)
     return -1;
 }
 
-/* Decodes %XX (and '+', if it is a space) into `out`, which has room for text.len. Returns the
- * length, or -1 for a bad escape. */
-static int64_t unescape(struct str text, bool plus_is_space, char *out)
+/* Whether an escaped '%' would make, decoded, an escaped slash of what follows it. */
+static bool makes_slash(char c, struct str rest)
+{
+    return c == '%' && rest.len >= 2 && rest.ptr[0] == '2' &&
+           (rest.ptr[1] == 'f' || rest.ptr[1] == 'F');
+}
+
+/* Decodes %XX (and in a query '+', which is a space) into `out`, which has room for text.len. In a
+ * path an escaped slash stays as it is, "%2F". Returns the length, or -1 for a bad escape. */
+static int64_t unescape(struct str text, bool is_query, char *out)
 {
     size_t length = 0;
 
@@ -36,7 +43,14 @@ static int64_t unescape(struct str text, bool plus_is_space, char *out)
                 return -1;
             c = (char)(high * 16 + low);
             i += 2;
-        } else if (c == '+' && plus_is_space) {
+            if (!is_query && makes_slash(c, str_slice(text, i + 1, text.len)))
+                return -1;
+            if (!is_query && c == '/') {
+                memcpy(out + length, "%2F", 3);
+                length += 3;
+                continue;
+            }
+        } else if (c == '+' && is_query) {
             c = ' ';
         }
         out[length++] = c;
@@ -81,22 +95,14 @@ static int check_segments(struct str path, struct err *err)
     return 0;
 }
 
-static int check_decoded(struct str raw, struct str path, struct err *err)
+static int check_decoded(struct str path, struct err *err)
 {
-    size_t raw_slashes = 0;
-    size_t slashes = 0;
-
-    for (size_t i = 0; i < raw.len; i++)
-        raw_slashes += raw.ptr[i] == '/';
     for (size_t i = 0; i < path.len; i++) {
         unsigned char c = (unsigned char)path.ptr[i];
 
-        slashes += c == '/';
         if (c < 0x20 || c == 0x7f || c == '\\')
             return err_set(err, ERR_INVALID, "the path has an escaped control or backslash in it");
     }
-    if (slashes != raw_slashes)
-        return err_set(err, ERR_INVALID, "the path has an escaped slash in it");
     if (!utf8_valid(path))
         return err_set(err, ERR_INVALID, "the path is not UTF-8");
     return check_segments(path, err);
@@ -123,12 +129,28 @@ int http_target_parse(struct str target, struct arena *arena, struct str *path, 
     length = unescape(raw, false, decoded);
     if (length < 0)
         return err_set(err, ERR_INVALID, "the path has a broken %%-escape in it");
-    r = check_decoded(raw, (struct str){decoded, (size_t)length}, err);
+    r = check_decoded((struct str){decoded, (size_t)length}, err);
     if (r < 0)
         return r;
     *path = (struct str){decoded, (size_t)length};
     *query = rest;
     return 0;
+}
+
+struct str http_path_name(struct str rest, struct arena *arena)
+{
+    char *name = arena_alloc(arena, rest.len);
+    size_t length = 0;
+
+    if (name == NULL)
+        return STR_NONE;
+    for (size_t i = 0; i < rest.len; i++) {
+        bool slash = str_starts(str_slice(rest, i, rest.len), STR("%2F"));
+
+        name[length++] = slash ? '/' : rest.ptr[i];
+        i += slash ? 2 : 0;
+    }
+    return (struct str){name, length};
 }
 
 bool http_query_get(struct str query, const char *name, struct arena *arena, struct str *value)

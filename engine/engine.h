@@ -180,6 +180,10 @@ const struct engine_plan *engine_plan_of(const struct engine *e);
  * the context), the next step ends the attempt with an event without ids and with counts of zero: an
  * earlier attempt had made the last token, but did not live to say so. */
 int engine_submit(struct engine *e, const struct engine_request *request, struct err *err);
+/* Whether a request could ever be served (-ERR_INVALID), before any engine is asked: pure, any
+ * thread. */
+int engine_check(const struct engine_plan *plan, const struct engine_request *request,
+                 struct err *err);
 
 /* The attempt ends in the next engine_step with ENGINE_FINISH_CANCELLED, its counts final, whether it
  * waits or runs; nothing more is computed for it. Unknown handles are ignored (it may have ended

@@ -17,10 +17,8 @@ static int check_ids(const char *what, const int32_t *ids, int count, int vocab_
     return 0;
 }
 
-static int check_lengths(const struct engine *e, const struct engine_request *request,
-                         struct err *err)
+static int check_lengths(int context, const struct engine_request *request, struct err *err)
 {
-    int context = e->plan.context_max;
 
     if (request->prompt_count < 1)
         return err_set(err, ERR_INVALID, "the prompt has no tokens");
@@ -42,11 +40,11 @@ static int check_lengths(const struct engine *e, const struct engine_request *re
     return 0;
 }
 
-static int check_request(const struct engine *e, const struct engine_request *request,
-                         struct err *err)
+int engine_check(const struct engine_plan *plan, const struct engine_request *request,
+                 struct err *err)
 {
-    int vocab_size = e->plan.vocab_size;
-    int r = check_lengths(e, request, err);
+    int vocab_size = plan->vocab_size;
+    int r = check_lengths(plan->context_max, request, err);
 
     if (r == 0)
         r = check_ids("prompt", request->prompt, request->prompt_count, vocab_size, err);
@@ -119,7 +117,7 @@ int engine_submit(struct engine *e, const struct engine_request *request, struct
 {
     struct seq *s;
     int row;
-    int r = check_request(e, request, err);
+    int r = engine_check(&e->plan, request, err);
 
     if (r < 0)
         return r;

@@ -219,7 +219,7 @@ static void call_route(struct gateway *g, struct http_exchange *x, const struct 
         list_models(g, x, key);
         break;
     case ROUTE_MODEL:
-        one_model(g, x, key, route->rest);
+        one_model(g, x, key, http_path_name(route->rest, x->arena));
         break;
     case ROUTE_HEALTH:
         health(g, x);
@@ -256,6 +256,7 @@ void gateway_handle(struct http_exchange *x, void *user)
     if (!str_is(x->method, route.method)) {
         openai_error_set(&error, OPENAI_METHOD, NULL, "this path takes %s, not %.*s", route.method,
                          STR_ARG(str_slice(x->method, 0, 32)));
+        (void)http_add_header(x, "allow", str_of(route.method));
         gateway_respond_error(x, &error, 0);
         return;
     }
