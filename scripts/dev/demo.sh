@@ -24,7 +24,7 @@ DEMO_COUNTERS_PID=
 
 dev_demo() {
     dev_build
-    build_targets dev spate-load spate-counters
+    build_targets dev spate-load spate-count
     demo_start
     demo_from_zero
     demo_burst
@@ -55,7 +55,7 @@ demo_start() {
     trap demo_stop EXIT # in place of stack_down
     # Holds each engine's counter file open from its first moment, until its stdin ends.
     mkfifo "$DEMO_WORK/end"
-    "$STACK_BIN/spate-counters" --watch "$STACK_STATE" <"$DEMO_WORK/end" >"$DEMO_WORK/counters" &
+    "$STACK_BIN/spate-count" --watch "$STACK_STATE" <"$DEMO_WORK/end" >"$DEMO_WORK/counters" &
     DEMO_COUNTERS_PID=$!
     exec 9>"$DEMO_WORK/end"
     stack_apply docs/examples/quickstart.yaml

@@ -110,7 +110,6 @@ test_unit() {
     test_ctest dev unit "$SPATE_JOBS"
 }
 
-# Whole programs on this machine: they measure time-outs, so one at a time.
 test_local() {
     . scripts/dev/local.sh
     test_local_all

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * spate-counters: adds up the engines' counter files, so that scripts can hold them against what
+ * spate-count: adds up the engines' counter files, so that scripts can hold them against what
  * the ledger says. With --watch it looks for new files below a folder until its stdin ends, and
  * keeps each one open from then on, so that a file counts even after its pod's folder is gone.
  */
@@ -37,10 +37,10 @@ static const struct arg_option options[] = {
 };
 
 static const struct arg_command command = {
-    .name = "spate-counters",
+    .name = "spate-count",
     .summary = "Adds up counter files of engines and prints the sum as JSON.",
     .usage = "[options] [FILE...]",
-    .examples = "spate-counters pod/data/runs/*.counters\n",
+    .examples = "spate-count pod/data/runs/*.counters\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),
     .positional_max = -1,
@@ -200,11 +200,11 @@ int main(int argc, char **argv)
         return 0;
     }
     if (r < 0) {
-        fprintf(stderr, "spate-counters: %s\n", err_message(&err));
+        fprintf(stderr, "spate-count: %s\n", err_message(&err));
         return 2;
     }
     r = run(&settings, argv + 1, positionals, &err);
     if (r < 0)
-        fprintf(stderr, "spate-counters: %s\n", err_message(&err));
+        fprintf(stderr, "spate-count: %s\n", err_message(&err));
     return r < 0 ? 1 : 0;
 }
