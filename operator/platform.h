@@ -127,8 +127,8 @@ struct platform_ops {
      * A second call may shorten the grace. */
     void (*pod_delete)(struct platform *p, uint64_t ticket, struct str name_space, struct str name,
                        struct str uid, int64_t grace_ms);
-    /* The agent in it is out of order (frozen, engine stands still): ends the process at once, to be
-     * started again on the same disk; where that is not possible the pod becomes LOST. */
+    /* The agent in it is out of order (frozen, engine stands still): ends the process at once, to
+     * be started again on the same disk; where that is not possible the pod becomes LOST. */
     void (*pod_restart)(struct platform *p, uint64_t ticket, struct str name_space, struct str name,
                         struct str uid);
     /* Replaces the status of the object if its uid and resourceVersion are still these. */
