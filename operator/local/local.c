@@ -254,7 +254,7 @@ const char *local_token(struct local *local, const char *audience)
     struct local_token *slot = token_slot(local, audience);
     int64_t now_s = clock_wall_ms(local->platform.clock) / 1000;
     struct token_claims claims = {.issued_s = now_s, .expires_s = now_s + TOKEN_LIFETIME_S};
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
 
     if (slot == NULL)
         return NULL;

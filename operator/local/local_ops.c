@@ -275,7 +275,7 @@ static void prices_post(struct platform *p, uint64_t ticket, struct str json)
     struct local *local = local_of(p);
     struct pending *pending = pending_new(local, ticket);
     const struct http_header type = {STR("content-type"), STR("application/json")};
-    CLEANUP(buf_fini) struct buf url;
+    CLEANUP(buf_fini) struct buf url = {0};
     struct err err = {0};
     int r;
 
@@ -367,7 +367,7 @@ static void alarm_set(struct platform *p, int64_t mono_ms)
 static const struct tz *time_zone(struct platform *p, struct str name)
 {
     struct local *local = local_of(p);
-    CLEANUP(buf_fini) struct buf bytes;
+    CLEANUP(buf_fini) struct buf bytes = {0};
     struct tz *zone = map_get(&local->zones, name);
     char path[PATH_MAX];
     char text[128];

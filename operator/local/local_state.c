@@ -21,7 +21,7 @@ enum { SECRET_BYTES = 32, SMALL_FILE_MAX = 64 << 10 };
 
 static int read_line(const char *path, char out[LOCAL_SECRET_TEXT_MAX], struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     struct str line;
     int r;
 
@@ -215,7 +215,7 @@ int local_gateway_register(struct local *local, struct str name, struct err *err
 static int url_from_endpoints(const struct local *local, struct buf *out, struct err *err)
 {
     CLEANUP(mem_freep) char *path = must(path_join(local->options.state, "endpoints.json"));
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *tree = NULL;
     struct str url;
     int r;

@@ -173,7 +173,7 @@ static int read_pod(struct local_pods *pods, const char *folder, struct local_po
                     struct err *err)
 {
     struct local_pod *pod = must(mem_alloc(sizeof(*pod)));
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *tree = NULL;
     char path[PODS_PATH_MAX];
     int r;
@@ -390,7 +390,7 @@ int pods_start_agent(struct local_pod *pod, struct err *err)
 
 bool pods_read_address(struct local_pod *pod)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     char path[PODS_PATH_MAX];
     struct str address;
 

@@ -232,7 +232,7 @@ int process_start(struct process *p, const struct process_options *options, stru
 
 int process_adopt(struct process *p, const char *record_path, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     struct str rest, pid_text;
     uint64_t pid = 0, start = 0, present = 0;
     int r;

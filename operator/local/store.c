@@ -81,7 +81,7 @@ static char *path_of(const struct store *s, const char *key)
 static int read_object(struct store *s, const char *path, struct err *err)
 {
     CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *tree = NULL;
     uint64_t version = 0;
     char key[KEY_MAX];

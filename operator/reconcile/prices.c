@@ -183,7 +183,7 @@ static void advance(struct reconciler *r, const char *key, struct world_book *bo
                     struct prices *prices)
 {
     char digest[SHA256_HEX_LEN + 1];
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
 
     buf_init(&text, PLATFORM_PRICES_MAX);
     write_json(prices, &text); /* without its number */

@@ -99,7 +99,7 @@ static void take(struct sim *sim, void *object)
 
 static struct routes *copy_routes(const struct routes *routes)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *tree = NULL;
     struct routes *copy = NULL;
     struct json_writer w;
@@ -204,7 +204,7 @@ static void report(struct sim *sim, int index)
         .uptime_ms = sim->now_ms - gateway->started_ms,
         .models = models,
     };
-    CLEANUP(buf_fini) struct buf version;
+    CLEANUP(buf_fini) struct buf version = {0};
 
     buf_init(&version, 128);
     if (gateway->routes != NULL)
