@@ -98,7 +98,7 @@ static int set_integer(const struct arg_option *o, const char *text, void *membe
 
 static int set_text(const struct arg_option *o, const char *text, void *member, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf choices;
+    CLEANUP(buf_fini) struct buf choices = {0};
 
     buf_init(&choices, ERR_MESSAGE_MAX);
     memcpy(member, &text, sizeof(text));

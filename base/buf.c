@@ -26,10 +26,13 @@ void buf_clear(struct buf *b)
 {
     b->len = 0;
     b->failed = false;
+    b->no_memory = false;
 }
 
 static int fail(struct buf *b, enum err_code code)
 {
+    if (!b->failed)
+        b->no_memory = code == ERR_NO_MEMORY;
     b->failed = true;
     return -(int)code;
 }
@@ -156,6 +159,13 @@ int buf_check(const struct buf *b, const char *what, struct err *err)
 {
     if (!b->failed)
         return 0;
-    return err_set(err, ERR_LIMIT, "%s is larger than the limit of %zu bytes, or memory ran out",
-                   what, b->max);
+    if (b->no_memory)
+        return err_set(err, ERR_NO_MEMORY, "no memory for %s", what);
+    return err_set(err, ERR_LIMIT, "%s is larger than the limit of %zu bytes", what, b->max);
+}
+
+void buf_inherit_failure(struct buf *b, const struct buf *part)
+{
+    if (part->failed)
+        (void)fail(b, part->no_memory ? ERR_NO_MEMORY : ERR_LIMIT);
 }

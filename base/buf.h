@@ -18,8 +18,9 @@ struct buf {
     char *ptr;
     size_t len;
     size_t cap;
-    size_t max;  /* ceiling of len, set once */
-    bool failed; /* an append failed since the last buf_clear */
+    size_t max;     /* ceiling of len, set once */
+    bool failed;    /* an append failed since the last buf_clear */
+    bool no_memory; /* the first to fail found no memory (else: the ceiling) */
 };
 
 /* Does not allocate. */
@@ -48,7 +49,10 @@ struct str buf_str(const struct buf *b);
 /* NUL-terminated, or NULL when there is no memory for the NUL. */
 const char *buf_cstr(struct buf *b);
 
-/* Turns the failed mark into an error: "<what> is larger than N bytes" or out of memory. */
+/* Turns the failed mark into an error: -ERR_LIMIT "<what> is larger than the limit of N bytes" or
+ * -ERR_NO_MEMORY, as the first failed append met it. */
 int buf_check(const struct buf *b, const char *what, struct err *err);
+/* What was made from `part` is no better than it: a failure of `part` becomes one of `b`. */
+void buf_inherit_failure(struct buf *b, const struct buf *part);
 
 #endif

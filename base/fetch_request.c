@@ -28,7 +28,7 @@ static int add_fields(struct curl_slist **fields, const struct fetch_options *o,
 
     for (size_t i = 0; i < o->header_count; i++) {
         const struct http_header *h = &o->headers[i];
-        CLEANUP(buf_fini) struct buf line;
+        CLEANUP(buf_fini) struct buf line = {0};
 
         buf_init(&line, SIZE_MAX / 2);
         if (!http_header_name_valid(h->name) || !http_header_value_valid(h->value))

@@ -242,7 +242,7 @@ static void write_error(struct buf *out, const char *type, const char *param, co
 void http_respond_error(struct http_exchange *x, int status, const char *type, const char *param,
                         const char *code, const char *message)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
 
     buf_init(&body, ERROR_BODY_MAX);
     write_error(&body, type, param, code, message);
@@ -252,7 +252,7 @@ void http_respond_error(struct http_exchange *x, int status, const char *type, c
 /* A request that no handler sees: answered and closed. */
 void http_answer_failure(struct http_connection *c, int status, const char *message)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
 
     buf_init(&body, ERROR_BODY_MAX);
     write_error(&body, status >= 500 ? "server_error" : "invalid_request_error", NULL,

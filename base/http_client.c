@@ -301,7 +301,7 @@ static void connect_call(struct http_call *call, struct http_origin *origin, str
  * before it could see the request. */
 static bool retry(struct http_client_connection *c, struct http_call *call)
 {
-    CLEANUP(buf_fini) struct buf request;
+    CLEANUP(buf_fini) struct buf request = {0};
 
     buf_init(&request, SIZE_MAX / 2);
     if (buf_append_str(&request, buf_str(&c->request)) < 0)
@@ -392,7 +392,7 @@ static struct http_call *call_new(struct http_client *c, const struct http_call_
 int http_call_start(struct http_call **out, struct http_client *c,
                     const struct http_call_options *options, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf request;
+    CLEANUP(buf_fini) struct buf request = {0};
     struct http_client_connection *pooled;
     struct http_origin *origin = NULL;
     struct http_call *call;

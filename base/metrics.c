@@ -245,7 +245,7 @@ static void metric_free(struct metric *metric)
 static struct metric *metric_new(const struct metric_info *info)
 {
     struct metric *metric = mem_alloc(sizeof(*metric));
-    CLEANUP(buf_fini) struct buf labels;
+    CLEANUP(buf_fini) struct buf labels = {0};
     struct metric_series *s;
 
     buf_init(&labels, LABELS_TEXT_MAX);
@@ -419,7 +419,7 @@ static void append_histogram(struct buf *out, const struct metric_series *s)
     uint64_t count = 0;
 
     for (int i = 0; i <= info->bucket_count; i++) {
-        CLEANUP(buf_fini) struct buf bound;
+        CLEANUP(buf_fini) struct buf bound = {0};
 
         buf_init(&bound, 64);
         count += atomic_load_explicit(&s->buckets[i], memory_order_relaxed);

@@ -27,8 +27,15 @@ if(SPATE_SANITIZE)
         target_compile_options(spate_flags INTERFACE -fsanitize=fuzzer-no-link)
     endif()
 else()
+    # A local that was not initialised: zero where it is shipped, garbage where it is developed, so
+    # that a test run shows what zeroes would hide.
+    if(SPATE_ASSERTIONS)
+        set(auto_var_init -ftrivial-auto-var-init=pattern)
+    else()
+        set(auto_var_init -ftrivial-auto-var-init=zero)
+    endif()
     foreach(flag -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
-            -ftrivial-auto-var-init=zero -fzero-call-used-regs=used-gpr)
+            ${auto_var_init} -fzero-call-used-regs=used-gpr)
         string(MAKE_C_IDENTIFIER "HAVE${flag}" variable)
         check_c_compiler_flag(${flag} ${variable})
         if(${variable})

@@ -9,8 +9,8 @@
  *     | active=b | totals, rows[count] | totals, rows[count] |
  *     +----------+---------------------+---------------------+
  *
- * A commit writes the bank that is not active, then sets `active` by one atomic store: kill -9 at any
- * instruction leaves one whole, consistent bank. Byte order and layout are this machine's own.
+ * A commit writes the bank that is not active, then sets `active` by one atomic store: kill -9 at
+ * any instruction leaves one whole, consistent bank. Byte order and layout are this machine's own.
  */
 #ifndef SPATE_ENGINE_COUNTERS_H
 #define SPATE_ENGINE_COUNTERS_H
@@ -25,7 +25,7 @@
 
 struct counters_row {
     struct engine_tag tag;
-    uint32_t state; /* 0 free, 1 running, 2 finished and not yet released */
+    uint32_t state;        /* 0 free, 1 running, 2 finished and not yet released */
     uint32_t output_start; /* output tokens given at submission */
     struct engine_counts counts;
 };

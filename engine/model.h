@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Between the scheduler (engine.c, sched, kv) and the mathematics (load/, model/, cpu/): a model that
- * runs ragged batches over a paged KV store. The scheduler knows no tensor, the model no request.
+ * Between the scheduler (engine.c, sched, kv) and the mathematics (load/, model/, cpu/): a model
+ * that runs ragged batches over a paged KV store. The scheduler knows no tensor, the model no
+ * request.
  */
 #ifndef SPATE_ENGINE_MODEL_H
 #define SPATE_ENGINE_MODEL_H
@@ -21,9 +22,9 @@ struct model_info {
     char isa[16];
     int layers;
     int hidden;
-    int vocab_rows;   /* rows of the output head: the width of a logits row */
-    int vocab_size;   /* ids the tokenizer knows: only these may be sampled; <= vocab_rows */
-    int context_max;  /* max_position_embeddings */
+    int vocab_rows;  /* rows of the output head: the width of a logits row */
+    int vocab_size;  /* ids the tokenizer knows: only these may be sampled; <= vocab_rows */
+    int context_max; /* max_position_embeddings */
     uint64_t weights_bytes;
     uint64_t kv_block_bytes; /* of one block over all layers, K and V */
     uint8_t digest[32];
@@ -76,14 +77,14 @@ int model_forward(struct model *m, const struct batch *batch, float *logits, str
 /* For tests: logits of every token of the batch, [token_count][vocab_rows]. */
 int model_forward_all(struct model *m, const struct batch *batch, float *logits, struct err *err);
 
-/* What is sampled: the id and the logprobs, by the rules of engine_sampling. `counts` of earlier ids
- * come as the lists themselves. Runs on the backend (an operation of it). */
+/* What is sampled: the id and the logprobs, by the rules of engine_sampling. `counts` of earlier
+ * ids come as the lists themselves. Runs on the backend (an operation of it). */
 struct sample_input {
     const struct engine_sampling *sampling;
     const int32_t *prompt;
     int prompt_count;
     const int32_t *output;
-    int output_count; /* also the position of the token being sampled */
+    int output_count;      /* also the position of the token being sampled */
     const int32_t *banned; /* ids with no chance (stop ids before min_output) */
     int banned_count;
 };

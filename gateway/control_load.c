@@ -72,7 +72,7 @@ static int write_report(struct control *c, struct buf *out)
     json_writer_init(&w, out);
     load_report_write(&w, &report);
     mem_free(report.models);
-    return out->failed ? -ERR_LIMIT : 0;
+    return buf_check(out, "the load report", NULL);
 }
 
 static void schedule(struct control *c, uint64_t delay_ms)

@@ -90,8 +90,7 @@ static int write_body(struct ship_batch *b, struct err *err)
         json_writer_init(&w, &json);
         usage_write(&w, &b->records[i]);
         ingest_add(&b->body, buf_str(&json));
-        if (json.failed)
-            b->body.failed = true;
+        buf_inherit_failure(&b->body, &json);
     }
     ingest_end(&b->body);
     buf_fini(&json);

@@ -63,8 +63,7 @@ int store_damage_line(struct buf *out, const struct clock *clock, uint64_t segme
     json_put_u64(&w, "to", where->to);
     json_put_str(&w, "base64url", buf_str(&encoded));
     json_close(&w, '}');
-    if (encoded.failed)
-        out->failed = true;
+    buf_inherit_failure(out, &encoded);
     buf_fini(&encoded);
     return buf_append_char(out, '\n');
 }

@@ -94,7 +94,7 @@ static void read_in_file(const struct file_map *map, struct engine_progress *pro
 int weights_read_in(struct weights *w, struct engine_progress *progress,
                     uint8_t digest[WEIGHTS_DIGEST_BYTES], struct err *err)
 {
-    CLEANUP(buf_fini) struct buf identity;
+    CLEANUP(buf_fini) struct buf identity = {0};
     uint64_t total = 0;
 
     buf_init(&identity, SIZE_MAX / 2);

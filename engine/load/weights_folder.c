@@ -29,7 +29,7 @@ static int read_file(const char *folder, const char *name, size_t max, struct bu
 
 static int read_config(struct weights *w, const char *folder, struct err *err)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     CLEANUP(mem_freep) char *path = path_join(folder, "config.json");
     int r;
 

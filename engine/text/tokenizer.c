@@ -300,7 +300,7 @@ int tokenizer_encode(const struct tokenizer *t, struct str text, int flags, stru
                      struct err *err)
 {
     struct encoding e = {.t = t, .plain = (flags & TOKENIZER_PLAIN_TEXT) != 0, .out = out};
-    CLEANUP(buf_fini) struct buf repaired;
+    CLEANUP(buf_fini) struct buf repaired = {0};
     size_t before = out->count;
     int r = 0;
 

@@ -60,7 +60,7 @@ static void add_metrics(struct buf *page)
 
 int main(int argc, char **argv)
 {
-    CLEANUP(buf_fini) struct buf page;
+    CLEANUP(buf_fini) struct buf page = {0};
 
     buf_init(&page, PAGE_MAX);
     if (argc == 2 && strcmp(argv[1], "programs") == 0) {

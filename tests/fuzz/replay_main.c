@@ -17,7 +17,7 @@ enum { REPLAY_FILE_MAX = 64 * 1024 * 1024 };
 static int replay_file(const char *path)
 {
     CLEANUP(mem_freep) uint8_t *copy = NULL;
-    CLEANUP(buf_fini) struct buf content;
+    CLEANUP(buf_fini) struct buf content = {0};
     struct err err;
 
     buf_init(&content, REPLAY_FILE_MAX);

@@ -34,8 +34,8 @@ static int render(const json_t *c, struct buf *out, struct err *err)
 
 static int answer(struct str line)
 {
-    CLEANUP(buf_fini) struct buf text;
-    CLEANUP(buf_fini) struct buf reply;
+    CLEANUP(buf_fini) struct buf text = {0};
+    CLEANUP(buf_fini) struct buf reply = {0};
     json_auto_t *c = NULL;
     struct json_writer w;
     struct err err = {0};

@@ -32,7 +32,7 @@ static int read_record(char **text, size_t *length)
 static int encode_all(const struct tokenizer *t, struct err *err)
 {
     for (;;) {
-        CLEANUP(token_list_fini) struct token_list ids;
+        CLEANUP(token_list_fini) struct token_list ids = {0};
         CLEANUP(mem_freep) char *text = NULL;
         size_t length = 0;
         int r = read_record(&text, &length);

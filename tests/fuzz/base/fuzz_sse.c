@@ -59,8 +59,8 @@ static int compare_data(void *object, const struct sse_event *event)
 /* Written with CR and CRLF as LF, which is all that the format can carry. */
 static void check_writer(const uint8_t *data, size_t size)
 {
-    CLEANUP(buf_fini) struct buf text;
-    CLEANUP(buf_fini) struct buf expected;
+    CLEANUP(buf_fini) struct buf text = {0};
+    CLEANUP(buf_fini) struct buf expected = {0};
     struct sse_parser p;
     struct str wanted;
 

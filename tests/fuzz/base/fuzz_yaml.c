@@ -10,7 +10,7 @@ enum { WRITTEN_MAX = 64 * 1024 * 1024 };
 
 static void check_document(const json_t *tree)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *back = NULL;
     const json_t *again;
 

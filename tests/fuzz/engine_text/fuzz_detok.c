@@ -13,7 +13,7 @@ enum { TEXT_MAX = 1 << 20, THINK = 256 };
 
 static struct tokenizer *make_tokenizer(void)
 {
-    CLEANUP(buf_fini) struct buf json;
+    CLEANUP(buf_fini) struct buf json = {0};
     struct tokenizer *t = NULL;
     struct err err;
     uint32_t shifted = 0x100;

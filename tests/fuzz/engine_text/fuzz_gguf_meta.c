@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
     }
     if (tokenizer_open_gguf(&t, meta, &err) == 0) {
-        CLEANUP(token_list_fini) struct token_list list;
+        CLEANUP(token_list_fini) struct token_list list = {0};
 
         token_list_init(&list, 1024);
         (void)tokenizer_encode(t, STR("hello 123"), TOKENIZER_ADD_SPECIAL, &list, &err);

@@ -18,7 +18,7 @@ static const char messages_json[] =
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(template_freep) struct template *t = NULL;
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     json_auto_t *messages = NULL;
     struct clock_manual clock;
     struct err err = {0};

@@ -26,7 +26,7 @@ static const char source[] =
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     CLEANUP(template_freep) struct template *t = NULL;
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     json_auto_t *root = NULL;
     struct err err = {0};
 

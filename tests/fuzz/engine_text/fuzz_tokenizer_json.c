@@ -11,7 +11,7 @@ enum { IDS_MAX = 1 << 20 };
 
 static void encode(const struct tokenizer *t, struct str text)
 {
-    CLEANUP(token_list_fini) struct token_list list;
+    CLEANUP(token_list_fini) struct token_list list = {0};
     struct err err;
 
     token_list_init(&list, IDS_MAX);

@@ -12,7 +12,7 @@
 
 struct tz *zone_load(const char *name)
 {
-    CLEANUP(buf_fini) struct buf bytes;
+    CLEANUP(buf_fini) struct buf bytes = {0};
     char path[256];
     struct tz *zone = NULL;
     struct err err = {0};

@@ -149,7 +149,7 @@ static void explains_mistakes_in_one_line(void **state)
 
 static void help_begins_with_examples(void **state)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
 
     (void)state;
     buf_init(&out, TEXT_MAX);

@@ -122,8 +122,8 @@ static void chance_is_bounded(void **state)
 
 static void digests_match_their_vectors(void **state)
 {
-    CLEANUP(buf_fini) struct buf text;
-    CLEANUP(buf_fini) struct buf back;
+    CLEANUP(buf_fini) struct buf text = {0};
+    CLEANUP(buf_fini) struct buf back = {0};
     char hex[SHA256_HEX_LEN + 1];
     uint8_t bytes[4];
 
@@ -225,7 +225,7 @@ static void json_members_are_checked(void **state)
 
 static void json_is_written(void **state)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     struct json_writer w;
 
     (void)state;
@@ -259,7 +259,7 @@ static void files_are_written_whole(void **state)
     char folder[] = "file-XXXXXX";
     CLEANUP(mem_freep) char *path = NULL;
     CLEANUP(mem_freep) char *deep = NULL;
-    CLEANUP(buf_fini) struct buf content;
+    CLEANUP(buf_fini) struct buf content = {0};
     struct file_map map;
     struct stat st;
 

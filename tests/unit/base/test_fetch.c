@@ -94,7 +94,7 @@ static const char *url(struct server *s, const char *path)
 static void fetches(void **state)
 {
     struct http_header extra[] = {{STR("x-extra"), STR("e")}};
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct server s;
 
     (void)state;
@@ -153,7 +153,7 @@ static int stop_reading(void *user, int status, struct str bytes)
 
 static void reports_failures(void **state)
 {
-    CLEANUP(buf_fini) struct buf body;
+    CLEANUP(buf_fini) struct buf body = {0};
     struct server s;
     struct err err = {0};
     char gone[64];

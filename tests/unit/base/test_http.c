@@ -120,7 +120,7 @@ static void queries_are_looked_up(void **state)
         {"&&a=1", "a", "1"},
         {"%zz=1&a=2", "a", "2"},
     };
-    CLEANUP(buf_fini) struct buf escaped;
+    CLEANUP(buf_fini) struct buf escaped = {0};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -183,7 +183,7 @@ static void parsing_survives_failing_allocations(void **state)
 {
     static const struct http_parse_limits limits = {1000, 10000, 50, 1000};
     static const struct http_parse_callbacks callbacks = {count_head, take_body, count_end};
-    CLEANUP(buf_fini) struct buf request;
+    CLEANUP(buf_fini) struct buf request = {0};
 
     (void)state;
     buf_init(&request, 10000);

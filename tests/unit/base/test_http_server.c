@@ -51,7 +51,7 @@ static void answers_requests(void **state)
          "\r\n\r\nGET /? 0 "},
         {"HEAD / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "Content-Length: 10\r\n\r\n"},
     };
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct fixture f;
 
     (void)state;
@@ -147,7 +147,7 @@ static void refuses_what_two_readers_could_read_differently(void **state)
         {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0, 400},
     };
 #undef HEAD
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct fixture f;
 
     (void)state;
@@ -252,7 +252,7 @@ static void wait_ready(struct kept *k)
 
 static void streams_answers(void **state)
 {
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct kept k = {.bytes = STR("data: 1\n\n")};
     struct fixture f;
     int fd;
@@ -297,7 +297,7 @@ struct leaving {
 static int64_t notice_time(const struct leaving *how)
 {
     static char pile[HTTP_PILE];
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     struct kept k = {.bytes = STR("x")};
     struct fixture f;
@@ -356,7 +356,7 @@ static void cuts_off_clients_that_do_not_read(void **state)
 {
     static char block[1 << 20];
     struct http_server_limits limits = http_server_limits_default;
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct kept k = {.bytes = {block, sizeof(block)}};
     struct fixture f;
     int fd;
@@ -442,8 +442,8 @@ static void keeps_its_limits(void **state)
         {"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhel", "", 0, "HTTP/1.1 408 "},
         {"", "", 0, ""}, /* idle: closed quietly */
     };
-    CLEANUP(buf_fini) struct buf in;
-    CLEANUP(buf_fini) struct buf request;
+    CLEANUP(buf_fini) struct buf in = {0};
+    CLEANUP(buf_fini) struct buf request = {0};
     struct fixture f;
 
     (void)state;
@@ -469,7 +469,7 @@ static void keeps_its_limits(void **state)
 static void refuses_surplus_connections(void **state)
 {
     struct http_server_limits limits = http_server_limits_default;
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct fixture f;
     int first;
     int second;
@@ -491,7 +491,7 @@ static void refuses_surplus_connections(void **state)
 
 static void accepts_again_after_a_failing_allocation(void **state)
 {
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct fixture f;
 
     (void)state;
@@ -509,8 +509,8 @@ static void accepts_again_after_a_failing_allocation(void **state)
 
 static void answers_a_thousand_pipelined_requests_in_order(void **state)
 {
-    CLEANUP(buf_fini) struct buf in;
-    CLEANUP(buf_fini) struct buf request;
+    CLEANUP(buf_fini) struct buf in = {0};
+    CLEANUP(buf_fini) struct buf request = {0};
     struct fixture f;
     const char *at;
     int fd;
@@ -541,7 +541,7 @@ static void reads_a_request_byte_by_byte(void **state)
     static const char request[] =
         "POST /p HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
         "3\r\nabc\r\n0\r\n\r\n";
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct fixture f;
     int one = 1;
     int fd;
@@ -580,7 +580,7 @@ static void start_drain(void *object)
 
 static void drains(void **state)
 {
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct kept k = {.bytes = STR("x")};
     struct drain d = {.timeout_ms = 5000};
     struct fixture f;
@@ -612,7 +612,7 @@ static void drains(void **state)
 
 static void cuts_off_what_a_drain_can_not_finish(void **state)
 {
-    CLEANUP(buf_fini) struct buf in;
+    CLEANUP(buf_fini) struct buf in = {0};
     struct kept k = {.bytes = STR("x")};
     struct drain d = {.timeout_ms = 100};
     struct fixture f;

@@ -38,7 +38,7 @@ static const char *expose(struct metrics *m, struct buf *out)
 
 static void is_exposed_to_the_byte(void **state)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     struct metric *handles[COUNT];
     struct metrics *m;
 
@@ -85,7 +85,7 @@ static void is_exposed_to_the_byte(void **state)
 
 static void label_sets_are_capped(void **state)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     struct metric *handles[COUNT];
     struct metrics *m;
     const char *text;
@@ -161,7 +161,7 @@ static void no_count_is_lost_between_threads(void **state)
 
 static void process_and_loop_are_shown(void **state)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     struct metrics *m;
     struct loop loop;
     const char *text;
@@ -183,7 +183,7 @@ static void process_and_loop_are_shown(void **state)
 
 static void is_documented(void **state)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
 
     (void)state;
     buf_init(&out, TEXT_MAX);

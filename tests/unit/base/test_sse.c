@@ -74,7 +74,7 @@ static void reads_streams_however_they_are_cut(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         for (size_t size = 1; size <= strlen(cases[i].input); size++) {
-            CLEANUP(buf_fini) struct buf out;
+            CLEANUP(buf_fini) struct buf out = {0};
 
             buf_init(&out, LOG_MAX);
             parse(cases[i].input, size, &out);
@@ -146,8 +146,8 @@ static void counts_comments(void **state)
 
 static void written_events_are_read_back(void **state)
 {
-    CLEANUP(buf_fini) struct buf text;
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf text = {0};
+    CLEANUP(buf_fini) struct buf out = {0};
 
     (void)state;
     buf_init(&text, LOG_MAX);

@@ -72,6 +72,26 @@ static void long_errors_are_cut(void **state)
 
 /* --- buf ------------------------------------------------------------------------------------ */
 
+static void buffers_tell_the_ceiling_from_lack_of_memory(void **state)
+{
+    struct err err = {0};
+    struct buf b;
+
+    (void)state;
+    buf_init(&b, 10);
+    mem_fail_after(0);
+    assert_int_equal(buf_append_text(&b, "12345"), -ERR_NO_MEMORY);
+    mem_fail_after(-1);
+    assert_int_equal(buf_append_text(&b, "12345678901"), -ERR_LIMIT); /* the first one counts */
+    assert_int_equal(buf_check(&b, "thing", &err), -ERR_NO_MEMORY);
+    assert_non_null(strstr(err.message, "thing"));
+    buf_clear(&b);
+    assert_int_equal(buf_append_text(&b, "12345678901"), -ERR_LIMIT);
+    assert_int_equal(buf_check(&b, "thing", &err), -ERR_LIMIT);
+    assert_non_null(strstr(err.message, "10 bytes"));
+    buf_fini(&b);
+}
+
 static void buffers_have_a_ceiling(void **state)
 {
     struct buf b;
@@ -234,6 +254,7 @@ int main(void)
         cmocka_unit_test(system_errors_choose_their_code),
         cmocka_unit_test(long_errors_are_cut),
         cmocka_unit_test(buffers_have_a_ceiling),
+        cmocka_unit_test(buffers_tell_the_ceiling_from_lack_of_memory),
         cmocka_unit_test(buffers_survive_failing_allocations),
         cmocka_unit_test(arenas_are_bounded_and_clean_up),
         cmocka_unit_test(arenas_survive_failing_allocations),

@@ -112,7 +112,7 @@ static void refuses_with_line_and_column(void **state)
 
 static void is_bounded(void **state)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_t *documents = NULL;
     struct err err = {0};
 
@@ -163,7 +163,7 @@ static void what_is_written_reads_back(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(trees); i++) {
         json_auto_t *tree = json_loads(trees[i], JSON_DECODE_ANY, NULL);
         json_auto_t *back = NULL;
-        CLEANUP(buf_fini) struct buf text;
+        CLEANUP(buf_fini) struct buf text = {0};
         struct err err = {0};
 
         assert_non_null(tree);
@@ -191,7 +191,7 @@ static void is_written_as_kubectl_would(void **state)
                                    "    first\n"
                                    "    second\n"
                                    "  rate: 1.5\n";
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *documents = NULL;
 
     (void)state;

@@ -111,7 +111,7 @@ static void session_open(struct session *s, enum engine_isa isa)
 static void follow_all(enum engine_isa isa)
 {
     const struct json_limits limits = {RUNS_BYTES_MAX, 8};
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     json_auto_t *runs = NULL;
     struct session s = {0};
     struct err err = {0};

@@ -206,7 +206,7 @@ static const struct stream_case cases[] = {
 static void run_case(const struct stream_case *c, size_t index)
 {
     CLEANUP(tokenizer_freep) struct tokenizer *t = tiny_tokenizer(!c->without_tags);
-    CLEANUP(token_list_fini) struct token_list ids;
+    CLEANUP(token_list_fini) struct token_list ids = {0};
     struct str stops[3];
     struct text_options options = {
         .keep_special = c->keep_special,
@@ -224,7 +224,7 @@ static void run_case(const struct stream_case *c, size_t index)
     for (; options.stop_count < 3 && c->stops[options.stop_count] != NULL; options.stop_count++)
         stops[options.stop_count] = str_of(c->stops[options.stop_count]);
     for (int cut = 0; cut <= (int)ids.count; cut++) {
-        CLEANUP(outcome_fini) struct outcome o;
+        CLEANUP(outcome_fini) struct outcome o = {0};
 
         outcome_init(&o);
         stream(t, &options, ids.ids, (int)ids.count, cut, &o);
@@ -248,7 +248,7 @@ static void texts_come_out_right_and_resume_anywhere(void **state)
 static void expected_text(const struct tokenizer *t, const int32_t *ids, int count,
                           const struct str *stops, int stop_count, struct buf *out)
 {
-    CLEANUP(buf_fini) struct buf bytes;
+    CLEANUP(buf_fini) struct buf bytes = {0};
     struct str rest;
     size_t best_end = SIZE_MAX;
     size_t best_start = SIZE_MAX;
@@ -294,8 +294,8 @@ static void random_ids_agree_with_the_plain_way(void **state)
     (void)state;
     rng_seeded_init(&seeded, 17);
     for (int round = 0; round < 4000; round++) {
-        CLEANUP(outcome_fini) struct outcome o;
-        CLEANUP(buf_fini) struct buf expected;
+        CLEANUP(outcome_fini) struct outcome o = {0};
+        CLEANUP(buf_fini) struct buf expected = {0};
         struct text_options options = {.stops = stops,
                                        .stop_count = (int)rng_below(&seeded.rng, 4)};
         int32_t ids[32];

@@ -102,7 +102,7 @@ static void put_good(struct buf *b)
 static void a_good_file_is_read(void **state)
 {
     CLEANUP(gguf_meta_freep) struct gguf_meta *meta = NULL;
-    CLEANUP(buf_fini) struct buf b;
+    CLEANUP(buf_fini) struct buf b = {0};
     const struct gguf_value *array = NULL;
     const struct gguf_tensor *tensor;
     struct err err = {0};
@@ -319,7 +319,7 @@ static void broken_files_are_refused_in_one_line(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         CLEANUP(gguf_meta_freep) struct gguf_meta *meta = NULL;
-        CLEANUP(buf_fini) struct buf b;
+        CLEANUP(buf_fini) struct buf b = {0};
         struct err err = {0};
 
         buf_init(&b, FILE_MAX);
@@ -332,7 +332,7 @@ static void broken_files_are_refused_in_one_line(void **state)
 
 static void every_cut_is_refused(void **state)
 {
-    CLEANUP(buf_fini) struct buf b;
+    CLEANUP(buf_fini) struct buf b = {0};
 
     (void)state;
     buf_init(&b, FILE_MAX);
@@ -366,7 +366,7 @@ static void tokenizers_in_broken_files_are_refused(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         CLEANUP(tokenizer_freep) struct tokenizer *t = NULL;
         CLEANUP(gguf_meta_freep) struct gguf_meta *meta = NULL;
-        CLEANUP(buf_fini) struct buf b;
+        CLEANUP(buf_fini) struct buf b = {0};
         struct err err = {0};
         int r;
 

@@ -123,7 +123,7 @@ static void renderings_are_jinjas(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        CLEANUP(buf_fini) struct buf out;
+        CLEANUP(buf_fini) struct buf out = {0};
         struct err err = {0};
 
         buf_init(&out, OUTPUT_MAX);
@@ -143,7 +143,7 @@ struct refusal {
 static void refuse_all(const struct refusal *cases, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        CLEANUP(buf_fini) struct buf out;
+        CLEANUP(buf_fini) struct buf out = {0};
         struct err err = {0};
         int r;
 
@@ -233,7 +233,7 @@ static void endless_templates_end(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        CLEANUP(buf_fini) struct buf out;
+        CLEANUP(buf_fini) struct buf out = {0};
         struct err err = {0};
 
         buf_init(&out, OUTPUT_MAX);
@@ -256,8 +256,8 @@ static void deep_templates_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        CLEANUP(buf_fini) struct buf source;
-        CLEANUP(buf_fini) struct buf out;
+        CLEANUP(buf_fini) struct buf source = {0};
+        CLEANUP(buf_fini) struct buf out = {0};
         struct err err = {0};
 
         buf_init(&source, TEMPLATE_SOURCE_BYTES_MAX);
@@ -280,7 +280,7 @@ static void every_failing_allocation_is_survived(void **state)
 
     (void)state;
     for (int64_t n = 0;; n++) {
-        CLEANUP(buf_fini) struct buf out;
+        CLEANUP(buf_fini) struct buf out = {0};
         struct err err = {0};
         int r;
 

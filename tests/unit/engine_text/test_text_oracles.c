@@ -70,7 +70,7 @@ static uint32_t next_u32(struct str *rest)
 
 static void check_case(const struct tokenizer *t, struct str text, struct str ids)
 {
-    CLEANUP(token_list_fini) struct token_list list;
+    CLEANUP(token_list_fini) struct token_list list = {0};
     struct err err;
 
     token_list_init(&list, TEXT_BYTES_MAX);
@@ -83,7 +83,7 @@ static void check_case(const struct tokenizer *t, struct str text, struct str id
 /* Decoding gives the text back, unless NFC or a lacking byte changed it. */
 static void check_round_trip(const struct tokenizer *t, struct str text, struct str ids)
 {
-    CLEANUP(buf_fini) struct buf back;
+    CLEANUP(buf_fini) struct buf back = {0};
 
     buf_init(&back, TEXT_BYTES_MAX);
     while (ids.len > 0)
@@ -230,7 +230,7 @@ static void compile_at(struct template **out, bool oracle, struct str place)
 
 static void check_template(const struct template *t, const json_t *c)
 {
-    CLEANUP(buf_fini) struct buf out;
+    CLEANUP(buf_fini) struct buf out = {0};
     json_auto_t *extra = json_object();
     const json_t *thinking = json_object_get(c, "enable_thinking");
     const json_t *expected = json_object_get(c, "expected");

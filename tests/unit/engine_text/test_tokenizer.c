@@ -15,7 +15,7 @@ enum { IDS_MAX = 1 << 21 };
 static void check_ids(const struct tokenizer *t, struct str text, int flags, const int32_t *ids,
                       size_t count)
 {
-    CLEANUP(token_list_fini) struct token_list list;
+    CLEANUP(token_list_fini) struct token_list list = {0};
     struct err err;
 
     token_list_init(&list, IDS_MAX);
@@ -100,9 +100,9 @@ static void long_pretokens_end(void **state)
 
     (void)state;
     for (size_t k = 0; k < ARRAY_COUNT(letters); k++) {
-        CLEANUP(token_list_fini) struct token_list list;
-        CLEANUP(buf_fini) struct buf text;
-        CLEANUP(buf_fini) struct buf back;
+        CLEANUP(token_list_fini) struct token_list list = {0};
+        CLEANUP(buf_fini) struct buf text = {0};
+        CLEANUP(buf_fini) struct buf back = {0};
         struct err err;
 
         buf_init(&text, 1 << 21);
@@ -120,7 +120,7 @@ static void long_pretokens_end(void **state)
 static void too_many_tokens_are_refused(void **state)
 {
     CLEANUP(tokenizer_freep) struct tokenizer *t = tiny_tokenizer(true);
-    CLEANUP(token_list_fini) struct token_list list;
+    CLEANUP(token_list_fini) struct token_list list = {0};
     struct err err;
 
     (void)state;
@@ -165,7 +165,7 @@ static void pretokens_are_cut_as_the_patterns_say(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        CLEANUP(buf_fini) struct buf cut;
+        CLEANUP(buf_fini) struct buf cut = {0};
         struct pretokenizer p;
 
         buf_init(&cut, 4096);
@@ -188,7 +188,7 @@ static void nfc_composes_and_orders(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        CLEANUP(buf_fini) struct buf out;
+        CLEANUP(buf_fini) struct buf out = {0};
 
         buf_init(&out, 4096);
         assert_int_equal(unicode_nfc(str_of(cases[i].from), &out), 0);
@@ -263,7 +263,7 @@ static void broken_files_are_refused_in_one_line(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         CLEANUP(tokenizer_freep) struct tokenizer *t = NULL;
-        CLEANUP(buf_fini) struct buf json;
+        CLEANUP(buf_fini) struct buf json = {0};
         struct err err = {0};
 
         buf_init(&json, 1 << 16);
@@ -345,7 +345,7 @@ static void templates_and_bos_are_found(void **state)
 
 static void every_failing_allocation_is_survived(void **state)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
 
     (void)state;
     buf_init(&text, 4096);
@@ -353,7 +353,7 @@ static void every_failing_allocation_is_survived(void **state)
     for (int i = 0; i < 100; i++)
         buf_append_char(&text, 'a');
     for (int64_t n = 0;; n++) {
-        CLEANUP(token_list_fini) struct token_list list;
+        CLEANUP(token_list_fini) struct token_list list = {0};
         CLEANUP(tokenizer_freep) struct tokenizer *t = NULL;
         struct tokenizer_files files = {.tokenizer = STR(good),
                                         .config = STR("{\"chat_template\": \"x\","

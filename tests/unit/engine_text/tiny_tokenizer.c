@@ -87,7 +87,7 @@ static void add_added(struct json_writer *w, const char *content, int id, bool s
 
 void tiny_tokenizer_json(struct buf *out, bool tags)
 {
-    CLEANUP(buf_fini) struct buf text;
+    CLEANUP(buf_fini) struct buf text = {0};
     struct json_writer w;
 
     buf_init(&text, JSON_BYTES_MAX);
@@ -116,7 +116,7 @@ void tiny_tokenizer_json(struct buf *out, bool tags)
 
 struct tokenizer *tiny_tokenizer(bool tags)
 {
-    CLEANUP(buf_fini) struct buf json;
+    CLEANUP(buf_fini) struct buf json = {0};
     struct tokenizer_files files = {
         .config = STR("{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\"},"
                       " \"add_bos_token\": true}"),
