@@ -6,7 +6,8 @@
  *
  *     operator (makes the keys) --ready--> ledger (needs its public key), gateway (needs both URLs)
  *
- * They end in the other order: gateway, operator, ledger.
+ * They end in the other order: first the pods, which the operator drains while the gateway still
+ * takes their usage records; then gateway, operator, ledger.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fetch.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
@@ -26,7 +28,12 @@
 
 #define GATEWAY_LISTEN_DEFAULT "127.0.0.1:8080"
 
-enum { POLL_MS = 20, READY_TIMEOUT_MS = 30000, SECRET_BYTES = 32 };
+enum {
+    POLL_MS = 20,
+    READY_TIMEOUT_MS = 30000,
+    PODS_END_TIMEOUT_MS = 30000, /* draining takes up to 15 s */
+    SECRET_BYTES = 32,
+};
 
 enum { PROGRAM_OPERATOR, PROGRAM_LEDGER, PROGRAM_GATEWAY, PROGRAM_COUNT };
 
@@ -66,6 +73,7 @@ struct up {
     char addresses[PROGRAM_COUNT][PORTS_ADDRESS_MAX];
     char *address_files[PROGRAM_COUNT];
     struct child children[PROGRAM_COUNT];
+    struct fetcher *fetcher;
     struct loop_timer poll;
     uint64_t deadline_ms;
     bool started[PROGRAM_COUNT];
@@ -322,18 +330,57 @@ static void shut_down(struct up *up, int exit_code)
     stop_from(up, 0);
 }
 
+static void pods_ended(void *user, int status, struct str body, const struct err *err)
+{
+    struct up *up = user;
+
+    (void)body;
+    if (err != NULL || status != 200)
+        cli_note("spate: not all pods have ended; the next `spate up` finds them again");
+    if (up->interrupts == 1)
+        shut_down(up, CLI_OK);
+}
+
+/* Asks the operator to drain and delete all pods: pods_ended. */
+static int end_pods(struct up *up, struct err *err)
+{
+    CLEANUP(api_fini) struct api api = {0};
+    char url[PORTS_ADDRESS_MAX + 64];
+    int r = api_open(&api, up->folder, err);
+
+    if (r == 0)
+        r = fetcher_new(&up->fetcher, &up->loop, err);
+    if (r < 0)
+        return r;
+    snprintf(url, sizeof(url), "http://%s/internal/v1/shutdown", up->addresses[PROGRAM_OPERATOR]);
+    return fetch_start(NULL, up->fetcher,
+                       &(struct fetch_options){
+                           .method = "POST",
+                           .url = url,
+                           .body = STR("{}"),
+                           .bearer_token = api.token,
+                           .timeout_ms = PODS_END_TIMEOUT_MS,
+                           .on_done = pods_ended,
+                           .user = up,
+                       },
+                       err);
+}
+
 static void interrupted(void *object, int signal_number)
 {
     struct up *up = object;
+    struct err err = {0};
 
     (void)signal_number;
     up->interrupts++;
     if (up->interrupts == 1) {
         if (!up->settings->quiet)
             cli_note("\nspate: ending; once more to end at once");
-        shut_down(up, CLI_OK);
+        if (!up->announced || end_pods(up, &err) < 0)
+            shut_down(up, CLI_OK);
         return;
     }
+    shut_down(up, CLI_OK);
     for (int i = 0; i < PROGRAM_COUNT; i++)
         child_kill(&up->children[i]);
 }
@@ -498,6 +545,7 @@ static int run(int argc, char **argv)
     else
         up.exit_code = cli_fail(&err);
     loop_timer_stop(&up.poll);
+    fetcher_close(up.fetcher);
     loop_fini(&up.loop);
     up_fini(&up);
     return up.exit_code;
