@@ -192,12 +192,12 @@ void local_free(struct local *local)
             loop_turn(local->loop, 10);
         local_pods_close(&local->pods);
     }
+    store_close(local->store);
     loop_defer_cancel(local->loop, &local->results);
     local_deliver_results(local); /* frees them */
     if (local->agents != NULL)
         http_client_close(local->agents);
     fetcher_close(local->fetcher);
-    store_close(local->store);
     for (size_t at = 0; (entry = map_next(&local->zones, &at)) != NULL;)
         tz_free(entry->value);
     map_fini(&local->zones);

@@ -67,6 +67,14 @@ struct local_pod *local_pods_find(const struct local_pods *pods, struct str name
 /* --- running
  * -------------------------------------------------------------------------------------- */
 
+/* It may be running, for something else: what a timer calls changes only while it stands. */
+static void set_timer(struct local_pod *pod, struct loop_timer *timer, loop_fn fn, int64_t delay_ms)
+{
+    loop_timer_stop(timer);
+    loop_timer_init(timer, fn, pod);
+    loop_timer_start(pod->owner->options.loop, timer, (uint64_t)delay_ms);
+}
+
 static void start(void *object);
 
 static void poll_address(void *object)
@@ -97,8 +105,7 @@ static void crash(struct local_pod *pod, const char *why)
     snprintf(pod->message, sizeof(pod->message), "%s; started again in %lld ms", why,
              (long long)delay);
     log_warn("an agent ended", LOG_STR("pod", pod->name), LOG_STR("why", why));
-    loop_timer_init(&pod->timer, start, pod);
-    loop_timer_start(pod->owner->options.loop, &pod->timer, (uint64_t)delay);
+    set_timer(pod, &pod->timer, start, delay);
     changed(pod, PLATFORM_MODIFIED);
 }
 
@@ -151,15 +158,11 @@ static void check_log(void *object)
 
 static void watch_run(struct local_pod *pod)
 {
-    struct loop *loop = pod->owner->options.loop;
-
     pod->phase = PLATFORM_POD_RUNNING;
     pod->message[0] = '\0';
     pod->started_ms = clock_mono_ms(pod->owner->options.clock);
-    loop_timer_init(&pod->timer, poll_address, pod);
-    loop_timer_start(loop, &pod->timer, 1);
-    loop_timer_init(&pod->log_timer, check_log, pod);
-    loop_timer_start(loop, &pod->log_timer, PODS_LOG_CHECK_MS);
+    set_timer(pod, &pod->timer, poll_address, 1);
+    set_timer(pod, &pod->log_timer, check_log, PODS_LOG_CHECK_MS);
 }
 
 static void prepare_process(struct local_pod *pod)
@@ -288,8 +291,7 @@ int local_pods_delete(struct local_pods *pods, struct str name_space, struct str
     } else {
         process_signal(&pod->process, grace_ms > 0 ? SIGTERM : SIGKILL);
         process_signal(&pod->process, SIGCONT);
-        loop_timer_init(&pod->timer, grace_over, pod);
-        loop_timer_start(pods->options.loop, &pod->timer, (uint64_t)grace_ms);
+        set_timer(pod, &pod->timer, grace_over, grace_ms);
     }
     if (first)
         changed(pod, PLATFORM_MODIFIED);
@@ -324,8 +326,7 @@ static void adopt(struct local_pod *pod)
         log_info("pod adopted", LOG_STR("pod", pod->name), LOG_I64("pid", pod->process.pid));
         if (pod->deleting) {
             process_signal(&pod->process, SIGTERM);
-            loop_timer_init(&pod->timer, grace_over, pod);
-            loop_timer_start(pod->owner->options.loop, &pod->timer, PODS_ADOPTED_GRACE_MS);
+            set_timer(pod, &pod->timer, grace_over, PODS_ADOPTED_GRACE_MS);
         }
         return;
     }
@@ -335,8 +336,7 @@ static void adopt(struct local_pod *pod)
         finish(pod);
         return;
     }
-    loop_timer_init(&pod->timer, start, pod);
-    loop_timer_start(pod->owner->options.loop, &pod->timer, 0);
+    set_timer(pod, &pod->timer, start, 0);
 }
 
 int local_pods_open(struct local_pods *pods, const struct local_pods_options *options,

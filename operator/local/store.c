@@ -47,8 +47,7 @@ struct store {
     uint64_t version;
     struct change *first, *last;
     size_t waiting;
-    bool busy;   /* a change is in the pool */
-    bool closed; /* and the store goes when it comes back */
+    bool busy; /* a change is in the pool */
     struct loop_deferred start;
     struct store_watcher *watchers;
 };
@@ -344,11 +343,6 @@ static void written(void *object)
     struct store *s = c->store;
 
     s->busy = false;
-    if (s->closed) {
-        change_free(c);
-        store_close(s);
-        return;
-    }
     if (c->code == 0)
         take_effect(s, c);
     answer(c);
@@ -490,17 +484,17 @@ void store_close(struct store *s)
 
     if (s == NULL)
         return;
-    s->closed = true;
     s->watchers = NULL;
-    loop_defer_cancel(s->loop, &s->start);
     while (s->first != NULL) {
         struct change *c = s->first;
 
         s->first = c->next;
-        change_free(c);
+        c->code = err_set(&c->err, ERR_CANCELLED, "the operator ends: try again in a moment");
+        answer(c);
     }
-    if (s->busy)
-        return; /* freed when the pool gives the last change back */
+    while (s->busy)
+        loop_turn(s->loop, 10);
+    loop_defer_cancel(s->loop, &s->start);
     for (size_t at = 0; (entry = map_next(&s->objects, &at)) != NULL;)
         crd_object_unref(entry->value);
     map_fini(&s->objects);

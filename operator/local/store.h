@@ -35,7 +35,7 @@ struct store_watcher {
 
 int store_open(struct store **out, struct loop *loop, const char *folder, const struct clock *clock,
                const struct rng *rng, struct err *err);
-/* Changes that wait are dropped, their callers are not told. NULL is allowed. */
+/* Changes that wait are answered with -ERR_CANCELLED. Turns the loop. NULL is allowed. */
 void store_close(struct store *s);
 
 /* Borrowed until the next turn of the loop; NULL if there is none. */
