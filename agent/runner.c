@@ -329,6 +329,7 @@ int runner_start(struct runner **out, struct loop *loop, const struct engine_con
         runner_free(r);
         return err_set(err, ERR_IO, "cannot start the engine's thread");
     }
+    pthread_setname_np(r->thread, "engine"); /* for top -H, debuggers and tests */
     *out = r;
     return 0;
 }
