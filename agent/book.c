@@ -214,6 +214,7 @@ static int load_one(void *user, uint64_t sequence, struct str json)
         r = usage_read(&record, tree, &err);
     if (r < 0)
         return meter_quarantine(b->meter, json, err_message(&err), &err);
+    b->durable_sequence = sequence; /* it was read from the disk */
     return book_insert(b, &record, sequence, NULL, &err);
 }
 

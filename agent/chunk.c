@@ -50,10 +50,10 @@ static void put_chat_logprobs(struct json_writer *w, const struct chunk_logprobs
     json_close(w, '}');
 }
 
-/* A key must be text: a token that is no UTF-8 is written as OpenAI does, "bytes:\\xe2\\x80". */
+/* A key must be text: a token that is none is written as OpenAI does, "bytes:\\xe2\\x80". */
 static void put_key(struct buf *out, struct str piece)
 {
-    if (utf8_valid(piece)) {
+    if (utf8_valid(piece) && str_find_char(piece, '\0') < 0) {
         json_escape(out, piece);
         return;
     }

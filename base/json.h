@@ -69,7 +69,7 @@ void json_writer_init(struct json_writer *w, struct buf *out);
 void json_open(struct json_writer *w, char bracket);  /* '{' or '[' */
 void json_close(struct json_writer *w, char bracket); /* '}' or ']' */
 void json_key(struct json_writer *w, const char *key);
-void json_add_str(struct json_writer *w, struct str s); /* invalid UTF-8 becomes U+FFFD */
+void json_add_str(struct json_writer *w, struct str s); /* invalid UTF-8 and NUL: U+FFFD */
 void json_add_i64(struct json_writer *w, int64_t value);
 void json_add_u64(struct json_writer *w, uint64_t value);
 void json_add_f64(struct json_writer *w, double value); /* shortest that reads back; NaN -> null */
@@ -87,7 +87,8 @@ void json_put_f64(struct json_writer *w, const char *key, double value);
 void json_put_bool(struct json_writer *w, const char *key, bool value);
 void json_put_null(struct json_writer *w, const char *key);
 
-/* Appends `s` as a quoted, escaped JSON string. */
+/* Appends `s` as a quoted, escaped JSON string. A NUL becomes U+FFFD: no reader of ours takes it.
+ */
 int json_escape(struct buf *out, struct str s);
 
 #endif

@@ -103,7 +103,7 @@ int json_escape(struct buf *out, struct str s)
             at += (size_t)length;
             continue;
         }
-        if (length == 1)
+        if (length == 1 && s.ptr[at] != '\0')
             escape_one(out, (unsigned char)s.ptr[at]);
         else
             buf_append_text(out, "\xef\xbf\xbd");

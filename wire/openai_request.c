@@ -243,9 +243,9 @@ static int read_role(const json_t *message, size_t index, struct openai_message 
     }
     if (str_is(role, "tool") || str_is(role, "function"))
         return openai_error_set(e, OPENAI_UNSUPPORTED, param,
-                                "role '%.*s' is not supported by this version of Spate: tools are "
-                                "not done yet",
-                                STR_ARG(role));
+                                "'%s' is '%.*s', which is not supported by this version of Spate: "
+                                "tools are not done yet",
+                                param, STR_ARG(role));
     return openai_error_set(e, OPENAI_BAD_REQUEST, param,
                             "'%s' must be system, developer, user or assistant", param);
 }

@@ -214,12 +214,18 @@ static void read_all(struct reader *r, const json_t *object, struct routes *rout
         fail(r, routes_version_parse(&routes->version, version, r->err));
     routes->models = read_array(r, object, "models", ROUTES_MODELS_MAX, sizeof(*routes->models),
                                 &models, &routes->model_count);
-    for (int i = 0; r->result == 0 && i < routes->model_count; i++)
+    for (int i = 0; r->result == 0 && i < routes->model_count; i++) {
         read_model(r, json_array_get(models, (size_t)i), &routes->models[i]);
+        if (r->result < 0)
+            (void)err_wrap(r->err, r->result, "models[%d]", i);
+    }
     routes->tenants = read_array(r, object, "tenants", ROUTES_TENANTS_MAX, sizeof(*routes->tenants),
                                  &tenants, &routes->tenant_count);
-    for (int i = 0; r->result == 0 && i < routes->tenant_count; i++)
+    for (int i = 0; r->result == 0 && i < routes->tenant_count; i++) {
         read_tenant(r, json_array_get(tenants, (size_t)i), &routes->tenants[i]);
+        if (r->result < 0)
+            (void)err_wrap(r->err, r->result, "tenants[%d]", i);
+    }
 }
 
 static void routes_freep(struct routes **routes)

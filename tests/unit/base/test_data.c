@@ -238,6 +238,7 @@ static void json_is_written(void **state)
     json_put_f64(&w, "f", 0.1);
     json_put_f64(&w, "nan", __builtin_nan(""));
     json_put_null(&w, "n");
+    json_put_str(&w, "z", (struct str){"a\0b", 3}); /* our readers take no NUL */
     json_key(&w, "a");
     json_open(&w, '[');
     json_add_bool(&w, true);
@@ -249,7 +250,8 @@ static void json_is_written(void **state)
     assert_string_equal(buf_cstr(&out),
                         "{\"t\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\xef\xbf\xbd\","
                         "\"i\":-9223372036854775808,\"u\":18446744073709551615,\"f\":0.1,"
-                        "\"nan\":null,\"n\":null,\"a\":[true,{},[1,2]]}");
+                        "\"nan\":null,\"n\":null,\"z\":\"a\xef\xbf\xbd"
+                        "b\",\"a\":[true,{},[1,2]]}");
 }
 
 /* --- file ----------------------------------------------------------------------------------- */
