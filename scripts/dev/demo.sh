@@ -25,6 +25,7 @@ DEMO_COUNTERS_PID=
 dev_demo() {
     dev_build
     build_targets dev spate-load spate-count
+    SECONDS=0 # bash counts them from here
     demo_start
     demo_from_zero
     demo_burst
@@ -45,7 +46,7 @@ demo_fail() {
 
 demo_step() {
     say ""
-    say "== $*"
+    say "== ${SECONDS} s: $*"
 }
 
 demo_start() {

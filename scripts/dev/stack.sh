@@ -59,13 +59,7 @@ stack_down() {
 
 # The pids whose command line names this stack's folder: no others can.
 stack_pids() {
-    local folder
-
-    for folder in /proc/[0-9]*; do
-        if tr '\0' '\n' <"$folder/cmdline" 2>/dev/null | grep -qF "$STACK_STATE/"; then
-            printf '%s\n' "${folder#/proc/}"
-        fi
-    done
+    grep -alF "$STACK_STATE/" /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3 | grep -vx self || true
 }
 
 # The pids of this stack's agents: one for each replica.
@@ -73,7 +67,7 @@ stack_agents() {
     local pid
 
     for pid in $(stack_pids); do
-        if [ "$(readlink "/proc/$pid/exe")" = "$STACK_BIN/spate-agent" ]; then
+        if [ "$(readlink "/proc/$pid/exe" 2>/dev/null)" = "$STACK_BIN/spate-agent" ]; then
             printf '%s\n' "$pid"
         fi
     done
