@@ -19,7 +19,7 @@ enum {
 
 static struct load_model load_of(const struct gw_model *m, int64_t now_ms)
 {
-    const struct flight *oldest = queue_oldest(m);
+    const struct flight *oldest = gw_queue_oldest(m);
     bool busy = m->in_flight + m->queued > 0;
 
     return (struct load_model){

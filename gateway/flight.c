@@ -62,7 +62,7 @@ static void on_client_gone(struct http_exchange *x)
     f->client_gone = true;
     switch (f->state) {
     case FLIGHT_QUEUED:
-        queue_remove(&f->g->table, f);
+        gw_queue_remove(&f->g->table, f);
         flight_abandon(f);
         break;
     case FLIGHT_RUNNING:
@@ -178,7 +178,7 @@ void flight_dispatch(struct gateway *g, struct gw_model *m)
     struct flight *f;
 
     m->refs++; /* the last flight of an unlisted model must not take it away */
-    while ((f = queue_take(&g->table, m, may_start, &look)) != NULL)
+    while ((f = gw_queue_take(&g->table, m, may_start, &look)) != NULL)
         flight_attempt_start(f, look.pod);
     table_model_unref(&g->table, m);
 }
@@ -192,7 +192,7 @@ void flight_requeue(struct flight *f)
     }
     f->state = FLIGHT_QUEUED;
     f->started = false;
-    queue_put_back(&f->g->table, f);
+    gw_queue_put_back(&f->g->table, f);
     gateway_load_changed(f->g, f->model);
 }
 
@@ -217,7 +217,7 @@ static void enqueue(struct flight *f)
     }
     f->state = FLIGHT_QUEUED;
     f->waiting_since_ms = f->last_comment_ms = f->arrived_mono_ms;
-    if (queue_add(&g->table, f) < 0) {
+    if (gw_queue_add(&g->table, f) < 0) {
         openai_error_set(&error, OPENAI_QUEUE_FULL, "model",
                          "%llu requests wait for model '%s' already",
                          (unsigned long long)f->model->queued, f->model->name);
@@ -233,12 +233,12 @@ static void enqueue(struct flight *f)
 static void sweep_queued(struct flight *f, int64_t now_ms)
 {
     if (!can_wait(f)) {
-        queue_remove(&f->g->table, f);
+        gw_queue_remove(&f->g->table, f);
         flight_fail(f, OPENAI_UNAVAILABLE, "the model was deleted or can't run any more");
         return;
     }
     if (now_ms - f->waiting_since_ms >= FLIGHT_WAIT_MS) {
-        queue_remove(&f->g->table, f);
+        gw_queue_remove(&f->g->table, f);
         flight_fail(f, OPENAI_WAIT_TIMEOUT, "no pod became ready within 600 s");
         return;
     }

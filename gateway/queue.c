@@ -64,7 +64,7 @@ static void count_out(struct table *t, struct flight *f)
     f->in_front = false;
 }
 
-int queue_add(struct table *t, struct flight *f)
+int gw_queue_add(struct table *t, struct flight *f)
 {
     struct gw_model *m = f->model;
     struct gw_line *line;
@@ -88,7 +88,7 @@ int queue_add(struct table *t, struct flight *f)
     return 0;
 }
 
-void queue_put_back(struct table *t, struct flight *f)
+void gw_queue_put_back(struct table *t, struct flight *f)
 {
     struct gw_model *m = f->model;
 
@@ -103,7 +103,7 @@ void queue_put_back(struct table *t, struct flight *f)
     count_in(t, f);
 }
 
-void queue_remove(struct table *t, struct flight *f)
+void gw_queue_remove(struct table *t, struct flight *f)
 {
     struct gw_model *m = f->model;
     struct flight **first = f->in_front ? &m->front_first : &f->line->first;
@@ -123,14 +123,14 @@ void queue_remove(struct table *t, struct flight *f)
         remove_line(m, line);
 }
 
-struct flight *queue_take(struct table *t, struct gw_model *m,
-                          bool (*may)(const struct flight *f, void *user), void *user)
+struct flight *gw_queue_take(struct table *t, struct gw_model *m,
+                             bool (*may)(const struct flight *f, void *user), void *user)
 {
     struct gw_line *line;
 
     for (struct flight *f = m->front_first; f != NULL; f = f->queue_next) {
         if (may(f, user)) {
-            queue_remove(t, f);
+            gw_queue_remove(t, f);
             return f;
         }
     }
@@ -143,14 +143,14 @@ struct flight *queue_take(struct table *t, struct gw_model *m,
         line = line->next;
         if (may(f, user)) {
             m->lines = line;
-            queue_remove(t, f);
+            gw_queue_remove(t, f);
             return f;
         }
     } while (line != m->lines);
     return NULL;
 }
 
-const struct flight *queue_oldest(const struct gw_model *m)
+const struct flight *gw_queue_oldest(const struct gw_model *m)
 {
     const struct flight *oldest = m->front_first;
     const struct gw_line *line = m->lines;

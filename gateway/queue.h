@@ -10,16 +10,16 @@
 #include "gateway/table.h"
 
 /* -ERR_LIMIT: the queue is full; -ERR_NO_MEMORY. */
-int queue_add(struct table *t, struct flight *f);
+int gw_queue_add(struct table *t, struct flight *f);
 /* Cannot fail; served before the lines, in the order of their coming. */
-void queue_put_back(struct table *t, struct flight *f);
+void gw_queue_put_back(struct table *t, struct flight *f);
 /* Takes it out from wherever it waits. */
-void queue_remove(struct table *t, struct flight *f);
+void gw_queue_remove(struct table *t, struct flight *f);
 /* The next one that `may` accepts (looks at the front, then at the head of each line, fairly),
  * taken out; NULL: none. */
-struct flight *queue_take(struct table *t, struct gw_model *m,
-                          bool (*may)(const struct flight *f, void *user), void *user);
+struct flight *gw_queue_take(struct table *t, struct gw_model *m,
+                             bool (*may)(const struct flight *f, void *user), void *user);
 /* The one that waits longest, still in its place, or NULL. */
-const struct flight *queue_oldest(const struct gw_model *m);
+const struct flight *gw_queue_oldest(const struct gw_model *m);
 
 #endif

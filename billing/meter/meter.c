@@ -79,7 +79,7 @@ static void publish(struct meter *m, bool prepared, bool failing)
     publish_end(m);
     m->first_number = s->segment_count == 0 ? s->next_number : s->segments[0].number;
     m->stats.acked = s->acked;
-    m->stats.bytes = store_bytes(s);
+    m->stats.bytes = meter_store_bytes(s);
     m->stats.segments = s->segment_count;
     m->stats.admission_open = prepared && !failing && queued < METER_PENDING_BYTES_MAX / 2;
 }
@@ -88,14 +88,14 @@ static void publish(struct meter *m, bool prepared, bool failing)
 static int write_piece(struct meter *m)
 {
     uint64_t last = 0;
-    ssize_t taken = store_write(&m->store, buf_str(&m->batch), &last, NULL);
+    ssize_t taken = meter_store_write(&m->store, buf_str(&m->batch), &last, NULL);
 
     if (taken == 0) {
-        int r = store_rotate(&m->store, NULL);
+        int r = meter_store_rotate(&m->store, NULL);
 
         if (r < 0)
             return r;
-        taken = store_write(&m->store, buf_str(&m->batch), &last, NULL);
+        taken = meter_store_write(&m->store, buf_str(&m->batch), &last, NULL);
     }
     if (taken <= 0)
         return taken < 0 ? (int)taken : 0;
@@ -169,9 +169,9 @@ static void *log_thread(void *argument)
         stopping = m->stopping;
         pthread_mutex_unlock(&m->lock);
 
-        acked = ack <= m->store.acked || store_ack(&m->store, ack, NULL) == 0;
+        acked = ack <= m->store.acked || meter_store_ack(&m->store, ack, NULL) == 0;
         written = write_batch(m);
-        prepared = store_prepare(&m->store);
+        prepared = meter_store_prepare(&m->store);
         if (!written && prepared)
             written = write_batch(m);
 
@@ -320,7 +320,7 @@ static int check_options(struct meter_options *options, struct err *err)
 
 static int start(struct meter *m, struct err *err)
 {
-    int r = store_open(&m->store, &m->options, err);
+    int r = meter_store_open(&m->store, &m->options, err);
     bool prepared;
 
     if (r < 0)
@@ -329,7 +329,7 @@ static int start(struct meter *m, struct err *err)
     m->stats.durable = m->store.last_sequence;
     m->ack_wanted = m->store.acked;
     m->ack_tried = m->store.acked;
-    prepared = store_prepare(&m->store);
+    prepared = meter_store_prepare(&m->store);
     publish(m, prepared, false);
     r = pthread_create(&m->thread, NULL, log_thread, m);
     if (r != 0)
@@ -381,7 +381,7 @@ void meter_close(struct meter *m)
     if (m->options.loop != NULL)
         loop_waker_fini(&m->waker);
     if (m->store.folder != NULL)
-        store_close(&m->store);
+        meter_store_close(&m->store);
     buf_fini(&m->pending);
     buf_fini(&m->batch);
     pthread_cond_destroy(&m->work);

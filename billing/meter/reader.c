@@ -31,7 +31,7 @@ static int read_bytes(struct reading *reading, struct buf *bytes, bool *more, st
 {
     struct store *s = &reading->m->store;
     uint64_t offset = reading->cursor->offset;
-    CLEANUP(mem_freep) char *path = store_segment_path(s, reading->cursor->segment);
+    CLEANUP(mem_freep) char *path = meter_store_segment_path(s, reading->cursor->segment);
     char *room = buf_reserve(bytes, READ_BYTES);
     uint64_t wanted = READ_BYTES;
     int64_t end;
@@ -67,12 +67,12 @@ static int keep_damage(struct reading *reading, const struct segment_scan *scan,
     int r;
 
     buf_init(&line, SIZE_MAX);
-    store_damage_line(&line, m->store.clock, reading->cursor->segment, where, scan->bytes,
-                      err_message(&scan->why));
+    meter_store_damage_line(&line, m->store.clock, reading->cursor->segment, where, scan->bytes,
+                            err_message(&scan->why));
     r = buf_check(&line, "the quarantine line", err);
     pthread_mutex_lock(&m->quarantine_lock);
     if (r == 0)
-        r = store_quarantine(&m->store, buf_str(&line), err);
+        r = meter_store_quarantine(&m->store, buf_str(&line), err);
     if (r == 0)
         m->store.damaged++;
     pthread_mutex_unlock(&m->quarantine_lock);
@@ -206,7 +206,7 @@ int meter_quarantine(struct meter *m, struct str json, const char *reason, struc
     r = buf_check(&line, "the quarantine line", err);
     pthread_mutex_lock(&m->quarantine_lock);
     if (r == 0)
-        r = store_quarantine(&m->store, buf_str(&line), err);
+        r = meter_store_quarantine(&m->store, buf_str(&line), err);
     if (r == 0)
         m->store.quarantined++;
     pthread_mutex_unlock(&m->quarantine_lock);

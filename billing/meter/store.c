@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "billing/meter/store_private.h"
 
-char *store_segment_path(const struct store *s, uint64_t number)
+char *meter_store_segment_path(const struct store *s, uint64_t number)
 {
     char name[40];
 
@@ -20,7 +20,7 @@ char *store_segment_path(const struct store *s, uint64_t number)
     return path_join(s->folder, name);
 }
 
-uint64_t store_bytes(const struct store *s)
+uint64_t meter_store_bytes(const struct store *s)
 {
     uint64_t bytes = s->quarantine_bytes + (s->spare ? s->segment_bytes : 0);
 
@@ -29,7 +29,7 @@ uint64_t store_bytes(const struct store *s)
     return bytes;
 }
 
-int store_segment_add(struct store *s, const struct store_segment *segment)
+int meter_store_segment_add(struct store *s, const struct store_segment *segment)
 {
     if (s->segment_count == s->segment_cap) {
         size_t cap = s->segment_cap == 0 ? 16 : s->segment_cap * 2;
@@ -72,22 +72,22 @@ static bool make_spare(struct store *s)
 
     if (temporary == NULL || path == NULL || s->segment_count >= METER_SEGMENTS_MAX)
         return false;
-    if (store_bytes(s) + s->segment_bytes > s->max_bytes)
+    if (meter_store_bytes(s) + s->segment_bytes > s->max_bytes)
         return false;
     s->spare = make_spare_file(s, temporary, path) == 0;
     return s->spare;
 }
 
-bool store_prepare(struct store *s)
+bool meter_store_prepare(struct store *s)
 {
     if (!s->spare && !make_spare(s))
         return false;
-    if (s->current < 0 && store_rotate(s, NULL) < 0)
+    if (s->current < 0 && meter_store_rotate(s, NULL) < 0)
         return false;
     return s->spare || make_spare(s);
 }
 
-void store_abandon(struct store *s)
+void meter_store_abandon(struct store *s)
 {
     if (s->current >= 0)
         s->io->close(s->io->context, s->current);
@@ -102,7 +102,7 @@ static void finish_current(struct store *s)
     assert(s->segment_count > 0);
     if (s->io->truncate(s->io->context, s->current, s->current_used) == 0)
         s->segments[s->segment_count - 1].bytes = s->current_used;
-    store_abandon(s);
+    meter_store_abandon(s);
 }
 
 static int write_header(struct store *s, int file, uint64_t number)
@@ -117,10 +117,10 @@ static int write_header(struct store *s, int file, uint64_t number)
     return s->io->sync(s->io->context, file);
 }
 
-int store_rotate(struct store *s, struct err *err)
+int meter_store_rotate(struct store *s, struct err *err)
 {
     CLEANUP(mem_freep) char *spare = path_join(s->folder, STORE_SPARE);
-    CLEANUP(mem_freep) char *path = store_segment_path(s, s->next_number);
+    CLEANUP(mem_freep) char *path = meter_store_segment_path(s, s->next_number);
     struct store_segment added = {.number = s->next_number, .bytes = s->segment_bytes};
     int file;
     int r;
@@ -137,7 +137,7 @@ int store_rotate(struct store *s, struct err *err)
     r = write_header(s, file, s->next_number);
     if (r == 0)
         r = s->io->rename(s->io->context, spare, path);
-    if (r < 0 || store_segment_add(s, &added) < 0) {
+    if (r < 0 || meter_store_segment_add(s, &added) < 0) {
         s->io->close(s->io->context, file);
         return r < 0 ? err_errno(err, -r, "cannot begin %s", path) : err_no_memory(err);
     }
@@ -150,7 +150,7 @@ int store_rotate(struct store *s, struct err *err)
     s->current_used = SEGMENT_HEADER_BYTES;
     r = s->io->sync_folder(s->io->context, s->folder);
     if (r < 0) {
-        store_abandon(s);
+        meter_store_abandon(s);
         return err_errno(err, -r, "cannot begin %s", path);
     }
     return 0;
@@ -170,7 +170,7 @@ static size_t entries_within(struct str entries, uint64_t room, uint64_t *last)
     return taken;
 }
 
-ssize_t store_write(struct store *s, struct str entries, uint64_t *last, struct err *err)
+ssize_t meter_store_write(struct store *s, struct str entries, uint64_t *last, struct err *err)
 {
     uint64_t sequence = 0;
     size_t size;
@@ -186,7 +186,7 @@ ssize_t store_write(struct store *s, struct str entries, uint64_t *last, struct 
     if (r >= 0)
         r = s->io->sync(s->io->context, s->current);
     if (r < 0) {
-        store_abandon(s);
+        meter_store_abandon(s);
         return err_errno(err, (int)-r, "cannot write to the usage log in %s", s->folder);
     }
     s->current_used += size;
@@ -204,7 +204,7 @@ static int write_watermark(struct store *s, const char *temporary, const char *p
 
     if (file < 0)
         return file;
-    store_acked_encode(bytes, sequence);
+    meter_store_acked_encode(bytes, sequence);
     put = s->io->pwrite(s->io->context, file, bytes, sizeof(bytes), 0);
     r = put < 0 ? (int)put : s->io->sync(s->io->context, file);
     s->io->close(s->io->context, file);
@@ -227,14 +227,14 @@ static void delete_handled(struct store *s, uint64_t sequence)
         CLEANUP(mem_freep) char *path = NULL;
 
         if (!is_current && segment.last_sequence <= sequence)
-            path = store_segment_path(s, segment.number);
+            path = meter_store_segment_path(s, segment.number);
         if (path == NULL || s->io->unlink(s->io->context, path) < 0)
             s->segments[kept++] = segment;
     }
     s->segment_count = kept;
 }
 
-int store_ack(struct store *s, uint64_t sequence, struct err *err)
+int meter_store_ack(struct store *s, uint64_t sequence, struct err *err)
 {
     CLEANUP(mem_freep) char *temporary = path_join(s->folder, STORE_ACKED ".tmp");
     CLEANUP(mem_freep) char *path = path_join(s->folder, STORE_ACKED);
@@ -250,7 +250,7 @@ int store_ack(struct store *s, uint64_t sequence, struct err *err)
     return 0;
 }
 
-int store_quarantine(struct store *s, struct str line, struct err *err)
+int meter_store_quarantine(struct store *s, struct str line, struct err *err)
 {
     CLEANUP(mem_freep) char *path = path_join(s->folder, STORE_QUARANTINE);
     ssize_t put;

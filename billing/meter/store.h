@@ -41,29 +41,30 @@ struct store {
     uint64_t torn;
 };
 
-int store_open(struct store *s, const struct meter_options *options, struct err *err);
-void store_close(struct store *s); /* also of a zeroed or half-opened one */
+int meter_store_open(struct store *s, const struct meter_options *options, struct err *err);
+void meter_store_close(struct store *s); /* also of a zeroed or half-opened one */
 
 /* Makes a current segment and a spare where they are missing. True if both are there. */
-bool store_prepare(struct store *s);
+bool meter_store_prepare(struct store *s);
 /* Writes as many whole entries of `entries` as fit into the current segment and syncs. Returns the
  * bytes taken (0: no room, call store_rotate) or a failure; *last is the last sequence taken. */
-ssize_t store_write(struct store *s, struct str entries, uint64_t *last, struct err *err);
+ssize_t meter_store_write(struct store *s, struct str entries, uint64_t *last, struct err *err);
 /* Ends the current segment; the spare becomes the current one. */
-int store_rotate(struct store *s, struct err *err);
+int meter_store_rotate(struct store *s, struct err *err);
 /* Gives the current segment up after a failed write: nothing more is written to it. */
-void store_abandon(struct store *s);
+void meter_store_abandon(struct store *s);
 /* Moves the watermark durably, deletes what is below it. */
-int store_ack(struct store *s, uint64_t sequence, struct err *err);
-uint64_t store_bytes(const struct store *s);
+int meter_store_ack(struct store *s, uint64_t sequence, struct err *err);
+uint64_t meter_store_bytes(const struct store *s);
 
 /* Appends one line to the quarantine file and syncs it. One caller at a time. */
-int store_quarantine(struct store *s, struct str line, struct err *err);
+int meter_store_quarantine(struct store *s, struct str line, struct err *err);
 /* Makes the line for damaged bytes of a segment. */
-int store_damage_line(struct buf *out, const struct clock *clock, uint64_t segment,
-                      const struct segment_entry *where, struct str bytes, const char *reason);
+int meter_store_damage_line(struct buf *out, const struct clock *clock, uint64_t segment,
+                            const struct segment_entry *where, struct str bytes,
+                            const char *reason);
 
 /* "<folder>/00000012.log"; heap or NULL. */
-char *store_segment_path(const struct store *s, uint64_t number);
+char *meter_store_segment_path(const struct store *s, uint64_t number);
 
 #endif

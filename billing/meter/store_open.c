@@ -18,7 +18,7 @@
 
 static const char acked_magic[8] = {'S', 'P', 'A', 'T', 'E', 'A', 'K', '1'};
 
-void store_acked_encode(uint8_t out[STORE_ACKED_BYTES], uint64_t sequence)
+void meter_store_acked_encode(uint8_t out[STORE_ACKED_BYTES], uint64_t sequence)
 {
     uint32_t crc;
 
@@ -30,22 +30,22 @@ void store_acked_encode(uint8_t out[STORE_ACKED_BYTES], uint64_t sequence)
         out[16 + i] = (uint8_t)(crc >> (8 * i));
 }
 
-bool store_acked_decode(const uint8_t bytes[STORE_ACKED_BYTES], uint64_t *sequence)
+bool meter_store_acked_decode(const uint8_t bytes[STORE_ACKED_BYTES], uint64_t *sequence)
 {
     uint8_t expected[STORE_ACKED_BYTES];
     uint64_t value = 0;
 
     for (int i = 0; i < 8; i++)
         value |= (uint64_t)bytes[8 + i] << (8 * i);
-    store_acked_encode(expected, value);
+    meter_store_acked_encode(expected, value);
     if (memcmp(bytes, expected, STORE_ACKED_BYTES) != 0)
         return false;
     *sequence = value;
     return true;
 }
 
-int store_damage_line(struct buf *out, const struct clock *clock, uint64_t segment,
-                      const struct segment_entry *where, struct str bytes, const char *reason)
+int meter_store_damage_line(struct buf *out, const struct clock *clock, uint64_t segment,
+                            const struct segment_entry *where, struct str bytes, const char *reason)
 {
     struct json_writer w;
     char at[CLOCK_TEXT_MAX];
@@ -115,8 +115,9 @@ static void keep_damage(struct inspection *in, const struct segment_entry *where
     struct buf line;
 
     buf_init(&line, SIZE_MAX);
-    store_damage_line(&line, in->s->clock, in->segment.number, where, buf_str(&in->bytes), reason);
-    if (line.failed || store_quarantine(in->s, buf_str(&line), NULL) < 0)
+    meter_store_damage_line(&line, in->s->clock, in->segment.number, where, buf_str(&in->bytes),
+                            reason);
+    if (line.failed || meter_store_quarantine(in->s, buf_str(&line), NULL) < 0)
         in->kept = false;
     buf_fini(&line);
 }
@@ -225,7 +226,7 @@ static int load_segments(struct store *s, struct err *err)
             .newest = i == s->segment_count - 1,
             .kept = true,
         };
-        CLEANUP(mem_freep) char *path = store_segment_path(s, in.segment.number);
+        CLEANUP(mem_freep) char *path = meter_store_segment_path(s, in.segment.number);
         int r;
 
         if (path == NULL)
@@ -263,7 +264,7 @@ static int see_name(void *argument, const char *name)
     struct store_segment segment = {.number = segment_number(name)};
 
     if (segment.number != 0)
-        return store_segment_add(s, &segment) < 0 ? -ENOMEM : 0;
+        return meter_store_segment_add(s, &segment) < 0 ? -ENOMEM : 0;
     if (strcmp(name, STORE_SPARE) == 0)
         s->spare = true;
     if (str_ends(str_of(name), STR(".tmp"))) {
@@ -319,7 +320,7 @@ static int read_watermark(struct store *s, struct err *err)
         return err_errno(err, (int)-got, "cannot read %s", path);
     /* A damaged watermark counts as none: what is still here is shipped once more, and the ledger
      * knows duplicates. */
-    if (!store_acked_decode(bytes, &s->acked))
+    if (!meter_store_acked_decode(bytes, &s->acked))
         s->damaged++;
     return 0;
 }
@@ -341,10 +342,10 @@ static void find_quarantine_end(struct store *s)
     s->io->pread(s->io->context, file, &last, 1, s->quarantine_bytes - 1);
     s->io->close(s->io->context, file);
     if (last != '\n')
-        store_quarantine(s, STR("\n"), NULL);
+        meter_store_quarantine(s, STR("\n"), NULL);
 }
 
-int store_open(struct store *s, const struct meter_options *options, struct err *err)
+int meter_store_open(struct store *s, const struct meter_options *options, struct err *err)
 {
     int r;
 
@@ -382,11 +383,11 @@ int store_open(struct store *s, const struct meter_options *options, struct err 
     return r;
 }
 
-void store_close(struct store *s)
+void meter_store_close(struct store *s)
 {
     if (s->current >= 0 && s->segment_count > 0 && s->current_used > 0)
         s->io->truncate(s->io->context, s->current, s->current_used);
-    store_abandon(s);
+    meter_store_abandon(s);
     if (s->lock >= 0)
         s->io->unlock(s->io->context, s->lock);
     s->lock = -1;

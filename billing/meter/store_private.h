@@ -12,9 +12,9 @@
 
 /* The watermark file: | "SPATEAK1" | sequence | crc of both |, little-endian. */
 enum { STORE_ACKED_BYTES = 20 };
-void store_acked_encode(uint8_t out[STORE_ACKED_BYTES], uint64_t sequence);
-bool store_acked_decode(const uint8_t bytes[STORE_ACKED_BYTES], uint64_t *sequence);
+void meter_store_acked_encode(uint8_t out[STORE_ACKED_BYTES], uint64_t sequence);
+bool meter_store_acked_decode(const uint8_t bytes[STORE_ACKED_BYTES], uint64_t *sequence);
 
-int store_segment_add(struct store *s, const struct store_segment *segment);
+int meter_store_segment_add(struct store *s, const struct store_segment *segment);
 
 #endif

@@ -59,14 +59,14 @@ static bool not_of_tenant(const struct flight *f, void *user)
 /* The number of the next flight, or -1. */
 static int take(struct rig *r)
 {
-    struct flight *f = queue_take(&r->table, &r->model, any, NULL);
+    struct flight *f = gw_queue_take(&r->table, &r->model, any, NULL);
 
     return f == NULL ? -1 : (int)(f - r->flights);
 }
 
 static void add(struct rig *r, int number)
 {
-    assert_int_equal(queue_add(&r->table, &r->flights[number]), 0);
+    assert_int_equal(gw_queue_add(&r->table, &r->flights[number]), 0);
 }
 
 /* One tenant's thousand does not delay another's one. */
@@ -120,10 +120,10 @@ static void what_was_put_back_is_first(void **state)
         add(&r, i);
     assert_int_equal(take(&r), 0);
     assert_int_equal(take(&r), 1);
-    queue_put_back(&r.table, &r.flights[0]);
-    queue_put_back(&r.table, &r.flights[1]);
+    gw_queue_put_back(&r.table, &r.flights[0]);
+    gw_queue_put_back(&r.table, &r.flights[1]);
     assert_int_equal(r.model.queued, 6);
-    assert_ptr_equal(queue_oldest(&r.model), &r.flights[0]);
+    assert_ptr_equal(gw_queue_oldest(&r.model), &r.flights[0]);
     for (int i = 0; i < 6; i++)
         assert_int_equal(take(&r), i);
     rig_fini(&r);
@@ -141,12 +141,12 @@ static void a_head_that_may_not_start_is_passed_over(void **state)
     add(&r, 0);
     add(&r, 1);
     add(&r, 3);
-    f = queue_take(&r.table, &r.model, any, NULL);
-    queue_put_back(&r.table, f);
-    assert_null(queue_take(&r.table, &r.model, none, &looked));
+    f = gw_queue_take(&r.table, &r.model, any, NULL);
+    gw_queue_put_back(&r.table, f);
+    assert_null(gw_queue_take(&r.table, &r.model, none, &looked));
     assert_int_equal(looked, 3); /* each is looked at once */
     assert_int_equal(r.model.queued, 3);
-    f = queue_take(&r.table, &r.model, not_of_tenant, &r.tenants[0]);
+    f = gw_queue_take(&r.table, &r.model, not_of_tenant, &r.tenants[0]);
     assert_ptr_equal(f, &r.flights[1]);
     assert_int_equal(take(&r), 0);
     assert_int_equal(take(&r), 3);
@@ -169,9 +169,9 @@ static void removal_works_anywhere(void **state)
             int i = (int)rng_below(&seeded.rng, FLIGHTS);
 
             if (waits[i])
-                queue_remove(&r.table, &r.flights[i]);
+                gw_queue_remove(&r.table, &r.flights[i]);
             else if (rng_below(&seeded.rng, 4) == 0)
-                queue_put_back(&r.table, &r.flights[i]);
+                gw_queue_put_back(&r.table, &r.flights[i]);
             else
                 add(&r, i);
             waits[i] = !waits[i];
@@ -203,15 +203,15 @@ static void the_oldest_is_known(void **state)
 
     (void)state;
     rig_init(&r);
-    assert_null(queue_oldest(&r.model));
+    assert_null(gw_queue_oldest(&r.model));
     add(&r, 7);
     add(&r, 2);
     add(&r, 6);
-    assert_ptr_equal(queue_oldest(&r.model), &r.flights[2]);
-    queue_remove(&r.table, &r.flights[2]);
-    assert_ptr_equal(queue_oldest(&r.model), &r.flights[6]);
-    queue_remove(&r.table, &r.flights[6]);
-    queue_remove(&r.table, &r.flights[7]);
+    assert_ptr_equal(gw_queue_oldest(&r.model), &r.flights[2]);
+    gw_queue_remove(&r.table, &r.flights[2]);
+    assert_ptr_equal(gw_queue_oldest(&r.model), &r.flights[6]);
+    gw_queue_remove(&r.table, &r.flights[6]);
+    gw_queue_remove(&r.table, &r.flights[7]);
     rig_fini(&r);
 }
 
@@ -225,18 +225,18 @@ static void the_queue_is_bounded(void **state)
     rig_init(&r);
     r.table.queued_bytes = TABLE_QUEUE_BYTES_MAX - 4;
     f = &r.flights[0];
-    assert_int_equal(queue_add(&r.table, f), -ERR_LIMIT);
+    assert_int_equal(gw_queue_add(&r.table, f), -ERR_LIMIT);
     r.table.queued_bytes--;
-    assert_int_equal(queue_add(&r.table, f), 0);
-    queue_put_back(&r.table, &r.flights[1]);
-    queue_remove(&r.table, f);
-    queue_remove(&r.table, &r.flights[1]);
+    assert_int_equal(gw_queue_add(&r.table, f), 0);
+    gw_queue_put_back(&r.table, &r.flights[1]);
+    gw_queue_remove(&r.table, f);
+    gw_queue_remove(&r.table, &r.flights[1]);
     r.table.queued_bytes = 0;
     r.model.queued = TABLE_QUEUE_MAX;
-    assert_int_equal(queue_add(&r.table, f), -ERR_LIMIT);
+    assert_int_equal(gw_queue_add(&r.table, f), -ERR_LIMIT);
     r.model.queued = 0;
     mem_fail_after(0);
-    assert_int_equal(queue_add(&r.table, f), -ERR_NO_MEMORY);
+    assert_int_equal(gw_queue_add(&r.table, f), -ERR_NO_MEMORY);
     mem_fail_after(-1);
     rig_fini(&r);
 }
