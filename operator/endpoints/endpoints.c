@@ -11,8 +11,7 @@
 
 enum { CONNECTIONS_MAX = 1024 };
 
-/* --- answers ------------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 void endpoints_send(struct http_exchange *x, int status, const struct buf *body)
 {
@@ -74,8 +73,7 @@ bool endpoints_query_is(struct http_exchange *x, const char *name, const char *v
     return http_query_get(x->query, name, x->arena, &given) && str_is(given, value);
 }
 
-/* --- paths --------------------------------------------------------------------------------------
- */
+/* --- paths ------------------------------------------------------------------------------------ */
 
 bool endpoints_path_parse(struct str rest, struct endpoints_path *out)
 {
@@ -216,8 +214,7 @@ static void handle(struct http_exchange *x, void *user)
     endpoints_refuse(x, 404, "NotFound", "no such path");
 }
 
-/* --- ending all pods
- * ------------------------------------------------------------------------------ */
+/* --- ending all pods -------------------------------------------------------------------------- */
 
 static void shutdown_left(struct http_exchange *x)
 {
@@ -250,8 +247,7 @@ void endpoints_shutdown(struct endpoints *e, struct http_exchange *x)
     reconciler_shut_down(e->reconciler, shutdown_done, e);
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 int endpoints_open(struct endpoints *e, const char *address, struct err *err)
 {

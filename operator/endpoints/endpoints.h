@@ -51,8 +51,7 @@ void endpoints_close(struct endpoints *e);
 /* Takes the snapshot over: it becomes what gateways get. */
 void endpoints_publish(struct endpoints *e, struct routes *routes);
 
-/* --- private to endpoints/ ----------------------------------------------------------------------
- */
+/* --- private to endpoints/ -------------------------------------------------------------------- */
 
 /* The path's parts after the fixed ones: [namespaces/NS/]RESOURCE[/NAME[/SUB]]. */
 struct endpoints_path {

@@ -15,8 +15,7 @@ static void refuse_gateway(struct http_exchange *x, const char *why)
     endpoints_refuse(x, 401, "Unauthorized", why);
 }
 
-/* --- tokens -------------------------------------------------------------------------------------
- */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 static bool knows_secret(const struct endpoints *e, const struct http_exchange *x)
 {
@@ -112,8 +111,7 @@ static bool authenticate(struct endpoints *e, struct http_exchange *x, struct to
     return true;
 }
 
-/* --- routes -------------------------------------------------------------------------------------
- */
+/* --- routes ----------------------------------------------------------------------------------- */
 
 struct routes_waiter {
     struct endpoints *e;
@@ -226,8 +224,7 @@ void endpoints_routes(struct endpoints *e, struct http_exchange *x)
         local_ack(e->local, gateway, run, &have);
 }
 
-/* --- load ---------------------------------------------------------------------------------------
- */
+/* --- load ------------------------------------------------------------------------------------- */
 
 void endpoints_load(struct endpoints *e, struct http_exchange *x)
 {

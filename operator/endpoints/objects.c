@@ -25,8 +25,7 @@ static void send_object(struct http_exchange *x, int status, const struct crd_ob
     endpoints_send(x, status, &body);
 }
 
-/* --- list ---------------------------------------------------------------------------------------
- */
+/* --- list ------------------------------------------------------------------------------------- */
 
 static void add_item(void *user, struct crd_object *object)
 {
@@ -59,8 +58,7 @@ static void list(struct endpoints *e, struct http_exchange *x, const struct crd_
     endpoints_send(x, 200, &body);
 }
 
-/* --- watch
- * ---------------------------------------------------------------------------------------- */
+/* --- watch ------------------------------------------------------------------------------------ */
 
 struct watch {
     struct store_watcher watcher;
@@ -143,8 +141,7 @@ static void start_watch(struct endpoints *e, struct http_exchange *x, const stru
     store_watch(store, &watch->watcher);
 }
 
-/* --- change
- * --------------------------------------------------------------------------------------- */
+/* --- change ----------------------------------------------------------------------------------- */
 
 static void changed(void *user, const struct store_answer *answer)
 {
@@ -204,8 +201,7 @@ static void change(struct endpoints *e, struct http_exchange *x, const struct cr
                     endpoints_query_is(x, "dryRun", "All"), changed, x);
 }
 
-/* --- the door
- * ------------------------------------------------------------------------------------- */
+/* --- the door --------------------------------------------------------------------------------- */
 
 static void answer_read(struct endpoints *e, struct http_exchange *x, const struct crd_kind *kind,
                         const struct endpoints_path *path)

@@ -84,8 +84,7 @@ static void list_pods(struct endpoints *e, struct http_exchange *x, struct str n
     endpoints_send(x, 200, &body);
 }
 
-/* --- watch
- * ---------------------------------------------------------------------------------------- */
+/* --- watch ------------------------------------------------------------------------------------ */
 
 struct pod_watch {
     struct local_pod_watcher watcher;
@@ -189,8 +188,7 @@ void endpoints_pods(struct endpoints *e, struct http_exchange *x, struct str res
         list_pods(e, x, path.name_space);
 }
 
-/* --- events
- * --------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static void write_event(struct json_writer *w, const struct local_event *event)
 {

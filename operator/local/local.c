@@ -13,8 +13,7 @@
 
 enum { ZONES_MAX = 1000 };
 
-/* --- views --------------------------------------------------------------------------------------
- */
+/* --- views ------------------------------------------------------------------------------------ */
 
 static void object_changed(void *user, enum platform_change change, struct crd_object *object)
 {
@@ -115,8 +114,7 @@ void local_start(struct local *local)
     loop_timer_start(local->loop, &local->gateways_timer, LOCAL_GATEWAYS_POLL_MS);
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static int open_parts(struct local *local, struct err *err)
 {
@@ -228,8 +226,7 @@ struct fetcher *local_fetcher(struct local *local)
     return local->fetcher;
 }
 
-/* --- gateways' words and tokens
- * ------------------------------------------------------------------- */
+/* --- gateways' words and tokens --------------------------------------------------------------- */
 
 void local_load(struct local *local, const struct load_report *report)
 {

@@ -22,8 +22,7 @@ static struct local *local_of(struct platform *p)
     return (struct local *)p; /* the first member */
 }
 
-/* --- results ------------------------------------------------------------------------------------
- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 void local_answer(struct local *local, uint64_t ticket, int code, const struct err *err,
                   const char *version)
@@ -80,8 +79,7 @@ static struct pending *pending_new(struct local *local, uint64_t ticket)
     return pending;
 }
 
-/* --- pods ---------------------------------------------------------------------------------------
- */
+/* --- pods ------------------------------------------------------------------------------------- */
 
 static void pod_created(void *user, int code, const struct err *err)
 {
@@ -155,8 +153,7 @@ static void pod_restart(struct platform *p, uint64_t ticket, struct str name_spa
     pod_command(p, ticket, true, name_space, name, uid, 0);
 }
 
-/* --- status and events
- * ---------------------------------------------------------------------------- */
+/* --- status and events ------------------------------------------------------------------------ */
 
 static void status_written(void *user, const struct store_answer *answer)
 {
@@ -245,8 +242,7 @@ static void event_record(struct platform *p, const struct crd_object *about, boo
     local->events[local->event_count++] = event;
 }
 
-/* --- routes, prices
- * --------------------------------------------------------------------------------- */
+/* --- routes, prices --------------------------------------------------------------------------- */
 
 static void routes_publish(struct platform *p, struct routes *routes)
 {
@@ -303,8 +299,7 @@ static void prices_post(struct platform *p, uint64_t ticket, struct str json)
     mem_free(pending);
 }
 
-/* --- weights
- * ------------------------------------------------------------------------------------------ */
+/* --- weights ---------------------------------------------------------------------------------- */
 
 static bool goes_up(struct str path)
 {
@@ -349,9 +344,7 @@ static void weights_check(struct platform *p, uint64_t ticket, struct str uri)
     local_answer(local_of(p), ticket, r, &err, "");
 }
 
-/* --- time
- * -----------------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static void alarm_set(struct platform *p, int64_t mono_ms)
 {

@@ -136,8 +136,7 @@ int local_state_open(struct local *local, struct err *err)
     return r;
 }
 
-/* --- gateways -----------------------------------------------------------------------------------
- */
+/* --- gateways --------------------------------------------------------------------------------- */
 
 void local_gateways_free(struct local *local)
 {
@@ -209,8 +208,7 @@ int local_gateway_register(struct local *local, struct str name, struct err *err
     return r;
 }
 
-/* --- the ledger ---------------------------------------------------------------------------------
- */
+/* --- the ledger ------------------------------------------------------------------------------- */
 
 static int url_from_endpoints(const struct local *local, struct buf *out, struct err *err)
 {

@@ -12,8 +12,7 @@
 #include "operator/local/pods_private.h"
 #include "operator/reconcile/must.h"
 
-/* --- telling ------------------------------------------------------------------------------------
- */
+/* --- telling ---------------------------------------------------------------------------------- */
 
 struct platform_pod local_pod_view(const struct local_pod *pod, char version[24])
 {
@@ -64,8 +63,7 @@ struct local_pod *local_pods_find(const struct local_pods *pods, struct str name
     return NULL;
 }
 
-/* --- running
- * -------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------------------- */
 
 /* It may be running, for something else: what a timer calls changes only while it stands. */
 static void set_timer(struct local_pod *pod, struct loop_timer *timer, loop_fn fn, int64_t delay_ms)
@@ -192,8 +190,7 @@ static void start(void *object)
     changed(pod, PLATFORM_MODIFIED);
 }
 
-/* --- creation
- * --------------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 struct creation {
     struct local_pod *pod;
@@ -246,8 +243,7 @@ void local_pods_create(struct local_pods *pods, const struct platform_pod_spec *
     pods_write_folder(pod, creation_written, creation);
 }
 
-/* --- the end of a pod
- * ----------------------------------------------------------------------------------- */
+/* --- the end of a pod ------------------------------------------------------------------------- */
 
 static void grace_over(void *object)
 {
@@ -310,8 +306,7 @@ int local_pods_restart(struct local_pods *pods, struct str name_space, struct st
     return 0;
 }
 
-/* --- adoption
- * --------------------------------------------------------------------------------------------- */
+/* --- adoption --------------------------------------------------------------------------------- */
 
 /* What lies in a folder: runs on, is started again, or was on its way out. */
 static void adopt(struct local_pod *pod)

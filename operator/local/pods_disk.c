@@ -25,8 +25,7 @@ static void path_in(const struct local_pod *pod, const char *name, char out[PODS
     snprintf(out, PODS_PATH_MAX, "%s/%s", pod->folder, name);
 }
 
-/* --- making -------------------------------------------------------------------------------------
- */
+/* --- making ----------------------------------------------------------------------------------- */
 
 void pods_free(struct local_pod *pod)
 {
@@ -95,8 +94,7 @@ int pods_make(struct local_pods *pods, const struct platform_pod_spec *spec, str
     return 0;
 }
 
-/* --- pod.json -----------------------------------------------------------------------------------
- */
+/* --- pod.json --------------------------------------------------------------------------------- */
 
 static void write_record(const struct local_pod *pod, struct buf *out)
 {
@@ -235,8 +233,7 @@ int pods_read_folders(struct local_pods *pods, struct err *err)
     return 0;
 }
 
-/* --- in the pool
- * ----------------------------------------------------------------------------------- */
+/* --- in the pool ------------------------------------------------------------------------------ */
 
 struct job {
     struct local_pod *pod;
@@ -324,8 +321,7 @@ void pods_mark_deleting(const struct local_pod *pod)
         close(fd);
 }
 
-/* --- the process
- * ------------------------------------------------------------------------------------ */
+/* --- the process ------------------------------------------------------------------------------ */
 
 struct arguments {
     const char *items[ARGUMENTS_MAX + 1];

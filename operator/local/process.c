@@ -69,8 +69,7 @@ bool process_start_time(pid_t pid, uint64_t *start)
     return read_start_time(path, start);
 }
 
-/* --- the child's side of the fork ----------------------------------------------------------------
- */
+/* --- the child's side of the fork ------------------------------------------------------------- */
 
 static char *put_number(char *out, uint64_t value)
 {
@@ -133,8 +132,7 @@ static void __attribute__((noreturn)) become(const struct process_options *optio
     _exit(127);
 }
 
-/* --- watching
- * -------------------------------------------------------------------------------------- */
+/* --- watching --------------------------------------------------------------------------------- */
 
 static void closed(uv_handle_t *handle)
 {
@@ -200,8 +198,7 @@ static int watch(struct process *p, struct err *err)
     return 0;
 }
 
-/* --- starting and adopting
- * --------------------------------------------------------------------------- */
+/* --- starting and adopting -------------------------------------------------------------------- */
 
 int process_start(struct process *p, const struct process_options *options, struct err *err)
 {

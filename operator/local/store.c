@@ -74,8 +74,7 @@ static char *path_of(const struct store *s, const char *key)
     return must(path_join(s->folder, name));
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static int read_object(struct store *s, const char *path, struct err *err)
 {
@@ -161,8 +160,7 @@ int store_open(struct store **out, struct loop *loop, const char *folder, const 
     return 0;
 }
 
-/* --- one change ---------------------------------------------------------------------------------
- */
+/* --- one change ------------------------------------------------------------------------------- */
 
 static void change_free(struct change *c)
 {
@@ -374,8 +372,7 @@ static void run_next(void *object)
     loop_defer(s->loop, &s->start);
 }
 
-/* --- the door
- * ------------------------------------------------------------------------------------- */
+/* --- the door --------------------------------------------------------------------------------- */
 
 static void add(struct store *s, const struct change *change)
 {

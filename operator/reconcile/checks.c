@@ -6,8 +6,7 @@
 
 #include "operator/reconcile/must.h"
 
-/* --- the short name -----------------------------------------------------------------------------
- */
+/* --- the short name --------------------------------------------------------------------------- */
 
 /* The oldest claim wins; of two of one age the one whose uid sorts first. */
 static bool claims_before(const struct world_model *a, const struct world_model *b)
@@ -52,8 +51,7 @@ void pass_name(struct pass *p)
             owner != NULL ? owner->key : "another model", m->key);
 }
 
-/* --- the weights --------------------------------------------------------------------------------
- */
+/* --- the weights ------------------------------------------------------------------------------ */
 
 static void ask(struct pass *p)
 {

@@ -19,7 +19,7 @@
 static bool is_forced(const struct pass *p, const struct world_pod *pod)
 {
     return p->r->shutting_down || pod->view.reclaimed || pod->view.deleting ||
-           pod->view.phase == PLATFORM_POD_LOST;
+           world_pod_drains(pod) || pod->view.phase == PLATFORM_POD_LOST;
 }
 
 static void cancel(struct pass *p, struct world_pod *pod)
@@ -85,7 +85,7 @@ static bool is_done(const struct world_pod *pod)
     const struct stream_status *status = &pod->status;
 
     return pod->drain_told_ms > 0 && pod->answered && pod->probe_failures == 0 &&
-           pod->answered_ms >= pod->drain_told_ms && strcmp(status->state, "draining") == 0 &&
+           pod->answered_ms >= pod->drain_told_ms && world_pod_drains(pod) &&
            status->running == 0 && status->waiting == 0 && status->unacknowledged == 0;
 }
 

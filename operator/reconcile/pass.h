@@ -35,6 +35,7 @@ enum {
     PASS_CAPACITY_WAIT_MS = 30 * 1000,    /* a pod pending for longer lacks capacity */
     PASS_WEIGHTS_AGAIN_MS = 10 * 1000,    /* weights that could not be read are tried again */
     PASS_PUBLISH_GAP_MS = 10,             /* between two route snapshots */
+    PASS_PUBLISH_MODELS_PER_MS = 100,     /* each so many models add a millisecond to it */
     PASS_FIRST_ROUTES_WAIT_MS = 3 * 1000, /* for the agents to answer after a restart */
     PASS_CRASHES_STALLED = 3,             /* restarts without a ready pod that count as stalled */
 };
@@ -115,6 +116,20 @@ uint64_t reconciler_call(struct reconciler *r, enum call_kind kind, const char *
                          struct str subject);
 /* Deletes a pod, once at a time. */
 void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t grace_ms);
+
+/* reconciler.c: all keys whose time has come, then the routes, then the alarm. */
+void reconciler_turn(struct reconciler *r);
+void reconciler_add_all(struct reconciler *r);
+struct str reconciler_ticket_key(const uint64_t *ticket);
+void reconciler_call_free(struct call *call); /* NULL is allowed */
+
+/* news_gateways.c and news_results.c: entries of the platform's handler. */
+void news_gateways(void *user, const struct str *names, int count);
+void news_ack(void *user, struct str name, struct id128 run, const struct routes_version *have);
+void news_load(void *user, const struct load_report *report);
+void news_check_gateways(struct reconciler *r);
+void news_result(void *user, const struct platform_result *result);
+void news_probe(void *user, const struct platform_probe_result *result);
 
 /* One whole pass over a model, or over what is left of one. */
 void pass_model(struct reconciler *r, const char *key);

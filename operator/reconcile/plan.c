@@ -62,8 +62,7 @@ static int64_t maximum(const struct pass *p)
     return max > p->next.desired_replicas ? max : p->next.desired_replicas;
 }
 
-/* --- going
- * ------------------------------------------------------------------------------------------ */
+/* --- going ------------------------------------------------------------------------------------ */
 
 static void mark_draining(struct pass *p, struct crd_pod *pod)
 {
@@ -140,8 +139,7 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* --- coming
- * ----------------------------------------------------------------------------------------- */
+/* --- coming ----------------------------------------------------------------------------------- */
 
 /* A pod whose agent was not told yet can stay after all. */
 static int64_t keep_draining(struct pass *p, int64_t how_many)

@@ -56,11 +56,13 @@ static struct str message_of(const struct world_pod *pod, enum crd_pod_phase pha
     return STR_NONE;
 }
 
-/* A pod whose deletion somebody else asked for counts as draining as well. */
+/* A pod also counts as draining if somebody else asked for its deletion, or if its agent drains
+ * already: what an agent was told can't be undone. */
 static void record(struct pass *p, struct world_pod *pod, const struct crd_pod *before)
 {
     struct crd_pod *out = &p->next.pods[p->next.pod_count++];
-    bool draining = pod->view.deleting || (before != NULL && before->phase == CRD_POD_DRAINING);
+    bool draining = pod->view.deleting || world_pod_drains(pod) ||
+                    (before != NULL && before->phase == CRD_POD_DRAINING);
 
     *out = (struct crd_pod){
         .name = pod->view.name,
@@ -140,8 +142,7 @@ void pass_adopt(struct pass *p)
     keep_pending(p);
 }
 
-/* --- creation
- * ------------------------------------------------------------------------------------- */
+/* --- creation --------------------------------------------------------------------------------- */
 
 static bool still_wanted(const struct pass *p, struct str name)
 {

@@ -70,8 +70,7 @@ uint64_t prices_version(const struct reconciler *r, struct str name)
     return book != NULL ? (uint64_t)book->posted_version : 0;
 }
 
-/* --- what is in force ---------------------------------------------------------------------------
- */
+/* --- what is in force ------------------------------------------------------------------------- */
 
 /* A whole name fits closer than a namespace, that closer than everything: the first line counts. */
 static int closeness(struct str model)
@@ -158,8 +157,7 @@ static int64_t fresh_version(const struct reconciler *r)
     return version;
 }
 
-/* --- the steps
- * ------------------------------------------------------------------------------------ */
+/* --- the steps -------------------------------------------------------------------------------- */
 
 static void put_status(struct reconciler *r, const char *key, struct world_book *book,
                        int64_t version, const char *digest, int64_t posted_version)

@@ -42,7 +42,7 @@ void queue_fini(struct queue *q)
     *q = (struct queue){0};
 }
 
-/* --- the heap ------------------------------------------------------------------------------- */
+/* --- the heap --------------------------------------------------------------------------------- */
 
 static void heap_set(struct queue *q, size_t index, struct queue_item *item)
 {
@@ -106,7 +106,7 @@ static void heap_remove(struct queue *q, struct queue_item *item)
     heap_down(q, (size_t)last->heap_index);
 }
 
-/* --- keys ----------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static struct queue_item *item_get(struct queue *q, struct str key)
 {

@@ -13,15 +13,14 @@
 
 enum { CALLS_MAX = 1 << 20 };
 
-/* --- calls under way
- * -------------------------------------------------------------------------------- */
+/* --- calls under way -------------------------------------------------------------------------- */
 
-static struct str ticket_key(const uint64_t *ticket)
+struct str reconciler_ticket_key(const uint64_t *ticket)
 {
     return (struct str){(const char *)ticket, sizeof(*ticket)};
 }
 
-static void call_free(struct call *call)
+void reconciler_call_free(struct call *call)
 {
     if (call == NULL)
         return;
@@ -39,7 +38,8 @@ uint64_t reconciler_call(struct reconciler *r, enum call_kind kind, const char *
     call->kind = kind;
     call->key = must_text(str_of(key));
     call->subject = must_text(subject);
-    (void)must(map_put(&r->calls, ticket_key(&call->ticket), call, NULL) == 0 ? call : NULL);
+    (void)must(map_put(&r->calls, reconciler_ticket_key(&call->ticket), call, NULL) == 0 ? call
+                                                                                         : NULL);
     return call->ticket;
 }
 
@@ -48,7 +48,7 @@ static void calls_clear(struct reconciler *r)
     struct map_entry *entry;
 
     for (size_t at = 0; (entry = map_next(&r->calls, &at)) != NULL;)
-        call_free(entry->value);
+        reconciler_call_free(entry->value);
     map_fini(&r->calls);
     map_init(&r->calls, CALLS_MAX);
 }
@@ -69,8 +69,7 @@ void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t 
     queue_add_at(&r->queue, str_of(pod->model->key), now + PASS_DELETE_AGAIN_MS);
 }
 
-/* --- the turn
- * ----------------------------------------------------------------------------------------- */
+/* --- the turn --------------------------------------------------------------------------------- */
 
 static void check_shut_down(struct reconciler *r)
 {
@@ -82,30 +81,6 @@ static void check_shut_down(struct reconciler *r)
     done(r->shut_down_user);
 }
 
-static void add_all(struct reconciler *r);
-
-/* A gateway that falls silent holds the size of every model. */
-static void check_gateways(struct reconciler *r)
-{
-    int64_t now = now_of(r);
-
-    for (size_t i = 0; i < r->world.gateway_count; i++) {
-        struct world_gateway *gateway = &r->world.gateways[i];
-        int64_t silent_at = gateway->report_ms + PASS_GATEWAY_SILENT_MS + 1;
-
-        if (!gateway->live || !gateway->reported || gateway->silent)
-            continue;
-        if (now < silent_at) {
-            queue_add_at(&r->queue, STR(GATEWAYS_KEY), silent_at);
-            continue;
-        }
-        gateway->silent = true;
-        log_warn("a gateway is silent; no model is scaled down until it reports",
-                 LOG_STR("gateway", gateway->name));
-        add_all(r);
-    }
-}
-
 static void work(struct reconciler *r)
 {
     const char *key;
@@ -114,14 +89,14 @@ static void work(struct reconciler *r)
         if (str_starts(str_of(key), STR(PRICES_KEY_PREFIX)))
             pass_prices(r, key);
         else if (strcmp(key, GATEWAYS_KEY) == 0)
-            check_gateways(r);
+            news_check_gateways(r);
         else
             pass_model(r, key);
         queue_done(&r->queue, key);
     }
 }
 
-static void turn(struct reconciler *r)
+void reconciler_turn(struct reconciler *r)
 {
     int64_t due = INT64_MAX, routes_due;
 
@@ -138,7 +113,7 @@ static void turn(struct reconciler *r)
     r->platform->ops->alarm_set(r->platform, due == INT64_MAX ? 0 : due);
 }
 
-static void add_all(struct reconciler *r)
+void reconciler_add_all(struct reconciler *r)
 {
     struct map_entry *entry;
 
@@ -156,8 +131,7 @@ static void add_all(struct reconciler *r)
     }
 }
 
-/* --- views
- * ---------------------------------------------------------------------------------------------- */
+/* --- views ------------------------------------------------------------------------------------ */
 
 static void on_lead(void *user, struct str installation, uint64_t epoch)
 {
@@ -171,8 +145,8 @@ static void on_lead(void *user, struct str installation, uint64_t epoch)
     r->routes_dirty = true;
     calls_clear(r);
     if (r->leading && r->synced)
-        add_all(r);
-    turn(r);
+        reconciler_add_all(r);
+    reconciler_turn(r);
 }
 
 static void on_synced(void *user)
@@ -182,8 +156,8 @@ static void on_synced(void *user)
     r->synced = true;
     r->synced_ms = now_of(r);
     r->routes_dirty = true;
-    add_all(r);
-    turn(r);
+    reconciler_add_all(r);
+    reconciler_turn(r);
 }
 
 /* All who claim the same short name: one of them may have won or lost it. */
@@ -250,7 +224,7 @@ static void on_object(void *user, enum platform_change change, struct crd_object
     case CRD_KIND_COUNT:
         break;
     }
-    turn(r);
+    reconciler_turn(r);
 }
 
 static void on_pod(void *user, enum platform_change change, const struct platform_pod *view)
@@ -275,321 +249,26 @@ static void on_pod(void *user, enum platform_change change, const struct platfor
         else
             log_error("too many pods: this one is not looked after", LOG_VIEW("pod", view->name));
     }
-    turn(r);
-}
-
-/* --- gateways
- * ------------------------------------------------------------------------------------------- */
-
-/* Models that wait for acknowledgements, or whose size is held by a silent gateway. */
-static void add_waiting(struct reconciler *r)
-{
-    struct map_entry *entry;
-
-    for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
-        const struct world_pod *pod = entry->value;
-
-        if (pod->drain_counter != 0 && pod->drain_told_ms == 0)
-            queue_add(&r->queue, str_of(pod->model->key));
-    }
-}
-
-static void on_gateways(void *user, const struct str *names, int count)
-{
-    struct reconciler *r = user;
-
-    world_gateways_set(&r->world, names, count);
-    if (r->synced)
-        add_all(r);
-    turn(r);
-}
-
-static void take_ack(struct reconciler *r, struct world_gateway *gateway,
-                     const struct routes_version *have)
-{
-    if (r->installation == NULL || !str_is(have->installation, r->installation))
-        return;
-    if (gateway->acked && gateway->acked_epoch == have->epoch &&
-        gateway->acked_counter == have->counter)
-        return;
-    gateway->acked = true;
-    gateway->acked_epoch = have->epoch;
-    gateway->acked_counter = have->counter;
-    add_waiting(r);
-}
-
-static void on_ack(void *user, struct str name, struct id128 run, const struct routes_version *have)
-{
-    struct reconciler *r = user;
-    struct world_gateway *gateway = world_gateway_find(&r->world, name);
-
-    (void)run; /* whichever run of it: the newest word counts */
-    if (gateway != NULL && gateway->live)
-        take_ack(r, gateway, have);
-    turn(r);
-}
-
-static void take_model_load(struct reconciler *r, const struct world_gateway *gateway,
-                            const struct load_model *in)
-{
-    struct world_model *m = world_model_find(&r->world, in->name);
-    struct world_load *load;
-    bool changed;
-
-    if (m == NULL)
-        return;
-    load = world_load_get(m, gateway);
-    changed = id_compare(load->run, gateway->run) != 0 || load->in_flight != in->in_flight ||
-              load->queued != in->queued;
-    *load = (struct world_load){
-        .gateway = gateway,
-        .run = gateway->run,
-        .in_flight = in->in_flight,
-        .queued = in->queued,
-        .idle_ms = in->idle_ms,
-        .report_ms = gateway->report_ms,
-    };
-    if (changed)
-        queue_add(&r->queue, in->name);
-}
-
-static void take_suspect(struct reconciler *r, const struct load_suspect *suspect)
-{
-    struct world_pod *pod = world_pod_find(&r->world, suspect->pod_uid);
-
-    if (pod == NULL)
-        return;
-    if (str_is(suspect->reason, "stalled"))
-        pod->stalled = true;
-    pod->suspect = true;
-    pod->probe_due_ms = 0; /* at once */
-    r->routes_dirty = true;
-    queue_add(&r->queue, str_of(pod->model->key));
-}
-
-static void on_load(void *user, const struct load_report *report)
-{
-    struct reconciler *r = user;
-    struct world_gateway *gateway = world_gateway_find(&r->world, report->gateway);
-    struct routes_version have;
-    bool was_silent;
-
-    if (gateway == NULL || !gateway->live)
-        return; /* not one of ours: the platform says who is */
-    if (gateway->reported && id_compare(gateway->run, report->run_id) == 0 &&
-        report->sequence <= gateway->sequence)
-        return; /* overtaken on its way */
-    was_silent =
-        !gateway->reported || id_compare(gateway->run, report->run_id) != 0 || gateway->silent;
-    gateway->reported = true;
-    gateway->silent = false;
-    gateway->run = report->run_id;
-    gateway->sequence = report->sequence;
-    gateway->report_ms = now_of(r);
-    gateway->uptime_ms = report->uptime_ms;
-    for (int i = 0; i < report->model_count; i++)
-        take_model_load(r, gateway, &report->models[i]);
-    for (int i = 0; i < report->suspect_count; i++)
-        take_suspect(r, &report->suspects[i]);
-    if (report->routes_version.len > 0 &&
-        routes_version_parse(&have, report->routes_version, NULL) == 0)
-        take_ack(r, gateway, &have);
-    queue_add_at(&r->queue, STR(GATEWAYS_KEY), gateway->report_ms + PASS_GATEWAY_SILENT_MS + 1);
-    if (was_silent)
-        add_all(r);
-    turn(r);
-}
-
-/* --- results
- * ---------------------------------------------------------------------------------------------- */
-
-static void fail(struct reconciler *r, const struct call *call,
-                 const struct platform_result *result, const char *what)
-{
-    if (err_class_of(result->code) == ERR_CLASS_CONFLICT) {
-        r->stats.conflicts++;
-    } else {
-        r->stats.failures++;
-        log_warn("command failed; it is tried again", LOG_STR("command", what),
-                 LOG_STR("key", call->key), LOG_STR("subject", call->subject),
-                 LOG_VIEW("error", result->message));
-    }
-    queue_fail(&r->queue, str_of(call->key), now_of(r), r->platform->rng);
-}
-
-static void result_create(struct reconciler *r, const struct call *call,
-                          const struct platform_result *result)
-{
-    struct world_model *m = world_model_find(&r->world, str_of(call->key));
-    struct world_create *create = m != NULL ? world_create_find(m, str_of(call->subject)) : NULL;
-
-    if (create == NULL || create->ticket != call->ticket)
-        return;
-    create->ticket = 0;
-    if (result->code == 0 || result->code == -ERR_EXISTS) {
-        create->done = true;
-        create->done_ms = now_of(r);
-        m->create_message[0] = '\0';
-        queue_forget(&r->queue, str_of(call->key));
-        queue_add(&r->queue, str_of(call->key));
-        return;
-    }
-    snprintf(m->create_message, sizeof(m->create_message), "%.*s", STR_ARG(result->message));
-    world_create_remove(m, create);
-    fail(r, call, result, "create pod");
-}
-
-static void result_put(struct reconciler *r, const struct call *call,
-                       const struct platform_result *result)
-{
-    struct world_model *m = world_model_find(&r->world, str_of(call->key));
-
-    if (m == NULL || m->put_ticket != call->ticket)
-        return;
-    m->put_ticket = 0;
-    if (result->code < 0) {
-        fail(r, call, result, "write status");
-        return;
-    }
-    /* The event may have come before the answer. */
-    m->put_unseen = m->object != NULL && strcmp(m->object->resource_version, m->put_base) == 0;
-    queue_forget(&r->queue, str_of(call->key));
-    queue_add(&r->queue, str_of(call->key));
-}
-
-static void result_pod(struct reconciler *r, const struct call *call,
-                       const struct platform_result *result)
-{
-    struct world_pod *pod = world_pod_find(&r->world, str_of(call->subject));
-    bool gone = result->code == -ERR_NOT_FOUND;
-
-    if (pod == NULL)
-        return;
-    if (call->kind == CALL_DELETE && pod->delete_ticket == call->ticket) {
-        pod->delete_ticket = 0;
-        if (result->code < 0 && !gone) {
-            pod->delete_sent_ms = 0;
-            fail(r, call, result, "delete pod");
-        }
-    } else if (call->kind == CALL_RESTART && pod->restart_ticket == call->ticket) {
-        pod->restart_ticket = 0;
-        if (result->code < 0 && !gone) {
-            pod->restart_asked = false;
-            fail(r, call, result, "restart agent");
-        }
-    } else if (call->kind == CALL_DRAIN && pod->drain_ticket == call->ticket) {
-        pod->drain_ticket = 0;
-        if (result->code < 0) {
-            fail(r, call, result, "drain agent");
-        } else {
-            pod->drain_told_ms = now_of(r);
-            pod->probe_due_ms = 0;
-            queue_add(&r->queue, str_of(call->key));
-        }
-    }
-}
-
-static void result_weights(struct reconciler *r, const struct call *call,
-                           const struct platform_result *result)
-{
-    struct world_model *m = world_model_find(&r->world, str_of(call->key));
-
-    if (m == NULL || m->weights.ticket != call->ticket)
-        return;
-    m->weights.ticket = 0;
-    m->weights.known = true;
-    m->weights.code = result->code;
-    m->weights.checked_ms = now_of(r);
-    must_replace(&m->weights.message, result->message);
-    queue_add(&r->queue, str_of(call->key));
-}
-
-static void result_prices(struct reconciler *r, const struct call *call,
-                          const struct platform_result *result)
-{
-    struct str name = str_slice(str_of(call->key), strlen(PRICES_KEY_PREFIX), strlen(call->key));
-    struct world_book *book = prices_book(r, name);
-
-    if (book == NULL)
-        return;
-    if (call->kind == CALL_PRICES_PUT && book->put_ticket == call->ticket) {
-        book->put_ticket = 0;
-        if (result->code < 0)
-            book->put_ms = 0;
-    } else if (call->kind == CALL_PRICES_POST && book->post_ticket == call->ticket) {
-        book->post_ticket = 0;
-        if (result->code == 0)
-            book->accepted_version = book->posting_version;
-    }
-    if (result->code < 0)
-        fail(r, call, result, "record prices");
-    else
-        queue_add(&r->queue, str_of(call->key));
-}
-
-static void on_result(void *user, const struct platform_result *result)
-{
-    struct reconciler *r = user;
-    struct call *call = map_remove(&r->calls, ticket_key(&result->ticket));
-
-    if (call == NULL)
-        return; /* of a leadership that is over */
-    switch (call->kind) {
-    case CALL_CREATE:
-        result_create(r, call, result);
-        break;
-    case CALL_DELETE:
-    case CALL_RESTART:
-    case CALL_DRAIN:
-        result_pod(r, call, result);
-        break;
-    case CALL_PUT:
-        result_put(r, call, result);
-        break;
-    case CALL_WEIGHTS:
-        result_weights(r, call, result);
-        break;
-    case CALL_PRICES_PUT:
-    case CALL_PRICES_POST:
-        result_prices(r, call, result);
-        break;
-    }
-    call_free(call);
-    turn(r);
-}
-
-static void on_probe(void *user, const struct platform_probe_result *result)
-{
-    struct reconciler *r = user;
-    struct world_pod *pod = world_pod_find(&r->world, result->pod_uid);
-
-    if (pod != NULL && pod->probing && pod->view.restarts == result->restarts) {
-        liveness_answer(r, pod, result);
-        r->routes_dirty = true;
-        queue_add(&r->queue, str_of(pod->model->key));
-    }
-    turn(r);
+    reconciler_turn(r);
 }
 
 static void on_alarm(void *user)
 {
-    turn(user);
+    reconciler_turn(user);
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static const struct platform_handler handler = {
     .on_lead = on_lead,
     .on_synced = on_synced,
     .on_object = on_object,
     .on_pod = on_pod,
-    .on_gateways = on_gateways,
-    .on_load = on_load,
-    .on_ack = on_ack,
-    .on_result = on_result,
-    .on_probe = on_probe,
+    .on_gateways = news_gateways,
+    .on_load = news_load,
+    .on_ack = news_ack,
+    .on_result = news_result,
+    .on_probe = news_probe,
     .on_alarm = on_alarm,
 };
 
@@ -626,8 +305,8 @@ void reconciler_shut_down(struct reconciler *r, void (*done)(void *user), void *
     r->shut_down_done = done;
     r->shut_down_user = user;
     r->routes_dirty = true;
-    add_all(r);
-    turn(r);
+    reconciler_add_all(r);
+    reconciler_turn(r);
 }
 
 void reconciler_stats(const struct reconciler *r, struct reconciler_stats *out)

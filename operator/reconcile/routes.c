@@ -18,8 +18,7 @@ void routes_mark_dirty(struct reconciler *r)
     r->routes_dirty = true;
 }
 
-/* --- building
- * ------------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 
 static struct str keep(struct routes *routes, struct str text)
 {
@@ -35,7 +34,7 @@ static void add_pod(struct routes *routes, struct routes_model *out, const struc
         .name = keep(routes, pod->view.name),
         .uid = keep(routes, pod->view.uid),
         .address = keep(routes, pod->view.address),
-        .draining = leaving || strcmp(pod->status.state, "draining") == 0,
+        .draining = leaving || world_pod_drains(pod),
         .slots = pod->status.slots,
         .digest = keep(routes, str_of(pod->status.digest)),
     };
@@ -44,10 +43,8 @@ static void add_pod(struct routes *routes, struct routes_model *out, const struc
 /* Ready, or on its way out with work that may go on. */
 static bool is_routable(const struct world_pod *pod)
 {
-    bool draining = strcmp(pod->status.state, "draining") == 0;
-
     return pod->view.address.len > 0 &&
-           (world_pod_ready(pod) || (pod->answered && pod->probe_failures == 0 && draining));
+           (world_pod_ready(pod) || (pod->probe_failures == 0 && world_pod_drains(pod)));
 }
 
 static void add_model(struct routes *routes, const struct reconciler *r, struct world_model *m)
@@ -160,8 +157,7 @@ static struct routes *build(struct reconciler *r)
     return routes;
 }
 
-/* --- publishing
- * ------------------------------------------------------------------------------------- */
+/* --- publishing ------------------------------------------------------------------------------- */
 
 /* Of the content with an empty version, so that equal content gives an equal digest. */
 static void digest(const struct routes *routes, char out[SHA256_HEX_LEN + 1])
@@ -239,14 +235,17 @@ static void publish(struct reconciler *r)
 int64_t routes_turn(struct reconciler *r)
 {
     int64_t now = now_of(r);
+    /* A snapshot is whole, so the more models, the rarer. */
+    int64_t gap_ms =
+        PASS_PUBLISH_GAP_MS + (int64_t)r->world.models.count / PASS_PUBLISH_MODELS_PER_MS;
 
     if (!r->leading || !r->synced || !r->routes_dirty)
         return INT64_MAX;
     if (!r->routes_opened && !agents_have_answered(r) &&
         now - r->synced_ms < PASS_FIRST_ROUTES_WAIT_MS)
         return r->synced_ms + PASS_FIRST_ROUTES_WAIT_MS;
-    if (r->routes_opened && now - r->published_ms < PASS_PUBLISH_GAP_MS)
-        return r->published_ms + PASS_PUBLISH_GAP_MS;
+    if (r->routes_opened && now - r->published_ms < gap_ms)
+        return r->published_ms + gap_ms;
     publish(r);
     return INT64_MAX;
 }

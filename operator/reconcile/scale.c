@@ -26,8 +26,7 @@ void pass_decision(struct pass *p, int64_t from, int64_t to, const char *reason,
              LOG_STR("reason", reason), LOG_STR("text", text));
 }
 
-/* --- schedules ----------------------------------------------------------------------------------
- */
+/* --- schedules -------------------------------------------------------------------------------- */
 
 /* Leaves out the schedules that can't be understood, and says so. */
 static int read_warmups(struct pass *p, struct autoscale_warmup *out)
@@ -65,8 +64,7 @@ static int read_warmups(struct pass *p, struct autoscale_warmup *out)
     return count;
 }
 
-/* --- signals
- * -------------------------------------------------------------------------------------- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 /*
  * Sums over the gateways that should be alive. One that is silent makes the sum unknown; what it
@@ -128,8 +126,7 @@ static struct autoscale_supply read_supply(const struct pass *p)
     return supply;
 }
 
-/* --- the decision
- * --------------------------------------------------------------------------------- */
+/* --- the decision ----------------------------------------------------------------------------- */
 
 static void decide(struct pass *p, struct autoscale_decision *out)
 {

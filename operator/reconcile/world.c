@@ -204,6 +204,11 @@ bool world_pod_ready(const struct world_pod *pod)
            !pod->stalled && strcmp(pod->status.state, "ready") == 0;
 }
 
+bool world_pod_drains(const struct world_pod *pod)
+{
+    return pod->answered && strcmp(pod->status.state, "draining") == 0;
+}
+
 static void copy_view(struct world_pod *pod, const struct platform_pod *view)
 {
     struct arena *a = &pod->arena;
@@ -295,8 +300,7 @@ void world_pod_remove(struct world *w, struct world_pod *pod)
     mem_free(pod);
 }
 
-/* --- creations under way ------------------------------------------------------------------------
- */
+/* --- creations under way ---------------------------------------------------------------------- */
 
 struct world_create *world_create_find(const struct world_model *m, struct str name)
 {
@@ -326,8 +330,7 @@ void world_create_remove(struct world_model *m, struct world_create *create)
     *create = m->creates[--m->create_count];
 }
 
-/* --- cold starts --------------------------------------------------------------------------------
- */
+/* --- cold starts ------------------------------------------------------------------------------ */
 
 void world_cold_start_add(struct world_model *m, int64_t ms)
 {
@@ -352,8 +355,7 @@ int64_t world_cold_start_percentile(const struct world_model *m, int percent)
     return sorted[(count - 1) * (size_t)percent / 100];
 }
 
-/* --- the end ------------------------------------------------------------------------------------
- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 void world_book_free(struct world_book *book)
 {

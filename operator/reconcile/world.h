@@ -175,6 +175,8 @@ void world_pod_remove(struct world *w, struct world_pod *pod);
 struct world_pod *world_model_pod(const struct world_model *m, struct str name);
 /* The agent answers and takes requests. */
 bool world_pod_ready(const struct world_pod *pod);
+/* The agent answers and refuses new work: that can't be undone. */
+bool world_pod_drains(const struct world_pod *pod);
 
 void world_gateways_set(struct world *w, const struct str *names, int count);
 struct world_gateway *world_gateway_find(struct world *w, struct str name);

@@ -9,8 +9,7 @@
 #include "base/hash.h"
 #include "operator/sim/sim_private.h"
 
-/* --- clock and chance
- * ----------------------------------------------------------------------------- */
+/* --- clock and chance ------------------------------------------------------------------------- */
 
 static int64_t mono_ns(void *context)
 {
@@ -36,8 +35,7 @@ bool sim_chance(struct sim *sim, int in_thousand)
     return in_thousand > 0 && rng_below(&sim->chance.rng, 1000) < (uint64_t)in_thousand;
 }
 
-/* --- notes
- * ------------------------------------------------------------------------------------------ */
+/* --- notes ------------------------------------------------------------------------------------ */
 
 void sim_note(struct sim *sim, const char *format, ...)
 {
@@ -66,8 +64,7 @@ void sim_broken(struct sim *sim, const char *format, ...)
                  (long long)sim->now_ms, (unsigned long long)sim->options.seed, text);
 }
 
-/* --- events: a binary heap by time and order
- * ---------------------------------------------------------- */
+/* --- events: a binary heap by time and order -------------------------------------------------- */
 
 static bool earlier(const struct sim_event *a, const struct sim_event *b)
 {
@@ -149,9 +146,7 @@ int64_t sim_now_ms(const struct sim *sim)
     return sim->now_ms;
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void tick(struct sim *sim, void *object)
 {
@@ -246,9 +241,7 @@ void sim_refuse_creation(struct sim *sim, const char *message)
     snprintf(sim->refusal, sizeof(sim->refusal), "%s", message != NULL ? message : "");
 }
 
-/* --- what is
- * ------------------------------------------------------------------------------------------------
- */
+/* --- what is ---------------------------------------------------------------------------------- */
 
 static bool is_of(const struct sim_pod *pod, const char *key)
 {

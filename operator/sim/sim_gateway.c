@@ -32,8 +32,7 @@ static bool is_mute(const struct sim *sim, const struct sim_gateway *gateway)
     return sim->mute || sim->now_ms < gateway->mute_until_ms;
 }
 
-/* --- routes
- * --------------------------------------------------------------------------------------------- */
+/* --- routes ----------------------------------------------------------------------------------- */
 
 /* A routed pod stands in its model's status, as stored, or exists no more. */
 static void check_routes(struct sim *sim, const struct routes *routes)
@@ -150,8 +149,7 @@ bool sim_is_routed(const struct sim *sim, const struct sim_pod *pod)
     return false;
 }
 
-/* --- work and load
- * ------------------------------------------------------------------------------------------ */
+/* --- work and load ---------------------------------------------------------------------------- */
 
 /* Spreads the demand over the pods that the first gateway knows; returns what finds no place. */
 static uint64_t place_demand(struct sim *sim, const struct sim_object *o)

@@ -102,8 +102,12 @@ void sim_broken(struct sim *sim, const char *format, ...) __attribute__((format(
 void sim_note(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool sim_operator_lives(const struct sim *sim);
 
-/* sim_cluster.c: truth and views */
+/* sim_commands.c */
 extern const struct platform_ops sim_ops;
+
+/* sim_cluster.c: truth and views */
+void sim_new_version(struct sim *sim, struct crd_object *object);
+void sim_object_key(const struct crd_object *object, char out[160]);
 struct sim_pod *sim_pod_by_uid(struct sim *sim, struct str uid);
 struct sim_object *sim_object_find(const struct sim *sim, const char *key);
 void sim_pod_changed(struct sim *sim, struct sim_pod *pod);

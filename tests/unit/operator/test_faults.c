@@ -14,7 +14,7 @@
 #include "operator/reconcile/reconciler.h"
 #include "operator/sim/sim.h"
 
-enum { SEEDS = 40, MODELS = 3, STEPS = 60 };
+enum { SEEDS = 15, MODELS = 3, STEPS = 60 };
 
 static const struct sim_faults faults = {
     .refuse = 50,

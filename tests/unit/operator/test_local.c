@@ -49,8 +49,7 @@ static void read_line(const struct fixture *f, const char *name, char *out, size
     buf_fini(&text);
 }
 
-/* --- the operator
- * --------------------------------------------------------------------------------- */
+/* --- the operator ----------------------------------------------------------------------------- */
 
 static void start_operator(struct fixture *f)
 {
@@ -136,8 +135,7 @@ static int apply(const struct fixture *f, const char *name, const char *uri, con
 #define BROOK  "file://" SPATE_SOURCE_DIR "/models/brook"
 #define MANUAL "{\"mode\":\"Manual\",\"replicas\":2}"
 
-/* --- what is
- * ------------------------------------------------------------------------------------------ */
+/* --- what is ---------------------------------------------------------------------------------- */
 
 struct pods {
     int count;
@@ -228,9 +226,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- tests
- * ------------------------------------------------------------------------------------------------
- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void a_killed_operator_adopts_its_pods(void **state)
 {

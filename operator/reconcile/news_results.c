@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* News about commands: their results, and the answers of agents to probes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "operator/reconcile/must.h"
+#include "operator/reconcile/pass.h"
+
+static void fail(struct reconciler *r, const struct call *call,
+                 const struct platform_result *result, const char *what)
+{
+    if (err_class_of(result->code) == ERR_CLASS_CONFLICT) {
+        r->stats.conflicts++;
+    } else {
+        r->stats.failures++;
+        log_warn("command failed; it is tried again", LOG_STR("command", what),
+                 LOG_STR("key", call->key), LOG_STR("subject", call->subject),
+                 LOG_VIEW("error", result->message));
+    }
+    queue_fail(&r->queue, str_of(call->key), now_of(r), r->platform->rng);
+}
+
+static void result_create(struct reconciler *r, const struct call *call,
+                          const struct platform_result *result)
+{
+    struct world_model *m = world_model_find(&r->world, str_of(call->key));
+    struct world_create *create = m != NULL ? world_create_find(m, str_of(call->subject)) : NULL;
+
+    if (create == NULL || create->ticket != call->ticket)
+        return;
+    create->ticket = 0;
+    if (result->code == 0 || result->code == -ERR_EXISTS) {
+        create->done = true;
+        create->done_ms = now_of(r);
+        m->create_message[0] = '\0';
+        queue_forget(&r->queue, str_of(call->key));
+        queue_add(&r->queue, str_of(call->key));
+        return;
+    }
+    snprintf(m->create_message, sizeof(m->create_message), "%.*s", STR_ARG(result->message));
+    world_create_remove(m, create);
+    fail(r, call, result, "create pod");
+}
+
+static void result_put(struct reconciler *r, const struct call *call,
+                       const struct platform_result *result)
+{
+    struct world_model *m = world_model_find(&r->world, str_of(call->key));
+
+    if (m == NULL || m->put_ticket != call->ticket)
+        return;
+    m->put_ticket = 0;
+    if (result->code < 0) {
+        fail(r, call, result, "write status");
+        return;
+    }
+    /* The event may have come before the answer. */
+    m->put_unseen = m->object != NULL && strcmp(m->object->resource_version, m->put_base) == 0;
+    queue_forget(&r->queue, str_of(call->key));
+    queue_add(&r->queue, str_of(call->key));
+}
+
+static void result_pod(struct reconciler *r, const struct call *call,
+                       const struct platform_result *result)
+{
+    struct world_pod *pod = world_pod_find(&r->world, str_of(call->subject));
+    bool gone = result->code == -ERR_NOT_FOUND;
+
+    if (pod == NULL)
+        return;
+    if (call->kind == CALL_DELETE && pod->delete_ticket == call->ticket) {
+        pod->delete_ticket = 0;
+        if (result->code < 0 && !gone) {
+            pod->delete_sent_ms = 0;
+            fail(r, call, result, "delete pod");
+        }
+    } else if (call->kind == CALL_RESTART && pod->restart_ticket == call->ticket) {
+        pod->restart_ticket = 0;
+        if (result->code < 0 && !gone) {
+            pod->restart_asked = false;
+            fail(r, call, result, "restart agent");
+        }
+    } else if (call->kind == CALL_DRAIN && pod->drain_ticket == call->ticket) {
+        pod->drain_ticket = 0;
+        if (result->code < 0) {
+            fail(r, call, result, "drain agent");
+        } else {
+            pod->drain_told_ms = now_of(r);
+            pod->probe_due_ms = 0;
+            queue_add(&r->queue, str_of(call->key));
+        }
+    }
+}
+
+static void result_weights(struct reconciler *r, const struct call *call,
+                           const struct platform_result *result)
+{
+    struct world_model *m = world_model_find(&r->world, str_of(call->key));
+
+    if (m == NULL || m->weights.ticket != call->ticket)
+        return;
+    m->weights.ticket = 0;
+    m->weights.known = true;
+    m->weights.code = result->code;
+    m->weights.checked_ms = now_of(r);
+    must_replace(&m->weights.message, result->message);
+    queue_add(&r->queue, str_of(call->key));
+}
+
+static void result_prices(struct reconciler *r, const struct call *call,
+                          const struct platform_result *result)
+{
+    struct str name = str_slice(str_of(call->key), strlen(PRICES_KEY_PREFIX), strlen(call->key));
+    struct world_book *book = prices_book(r, name);
+
+    if (book == NULL)
+        return;
+    if (call->kind == CALL_PRICES_PUT && book->put_ticket == call->ticket) {
+        book->put_ticket = 0;
+        if (result->code < 0)
+            book->put_ms = 0;
+    } else if (call->kind == CALL_PRICES_POST && book->post_ticket == call->ticket) {
+        book->post_ticket = 0;
+        if (result->code == 0)
+            book->accepted_version = book->posting_version;
+    }
+    if (result->code < 0)
+        fail(r, call, result, "record prices");
+    else
+        queue_add(&r->queue, str_of(call->key));
+}
+
+void news_result(void *user, const struct platform_result *result)
+{
+    struct reconciler *r = user;
+    struct call *call = map_remove(&r->calls, reconciler_ticket_key(&result->ticket));
+
+    if (call == NULL)
+        return; /* of a leadership that is over */
+    switch (call->kind) {
+    case CALL_CREATE:
+        result_create(r, call, result);
+        break;
+    case CALL_DELETE:
+    case CALL_RESTART:
+    case CALL_DRAIN:
+        result_pod(r, call, result);
+        break;
+    case CALL_PUT:
+        result_put(r, call, result);
+        break;
+    case CALL_WEIGHTS:
+        result_weights(r, call, result);
+        break;
+    case CALL_PRICES_PUT:
+    case CALL_PRICES_POST:
+        result_prices(r, call, result);
+        break;
+    }
+    reconciler_call_free(call);
+    reconciler_turn(r);
+}
+
+void news_probe(void *user, const struct platform_probe_result *result)
+{
+    struct reconciler *r = user;
+    struct world_pod *pod = world_pod_find(&r->world, result->pod_uid);
+
+    if (pod != NULL && pod->probing && pod->view.restarts == result->restarts) {
+        liveness_answer(r, pod, result);
+        r->routes_dirty = true;
+        queue_add(&r->queue, str_of(pod->model->key));
+    }
+    reconciler_turn(r);
+}
