@@ -35,7 +35,7 @@ struct store {
     uint64_t last_sequence; /* highest found at open */
     uint64_t acked;
 
-    uint64_t quarantine_bytes;
+    _Atomic uint64_t quarantine_bytes; /* written under the quarantine lock, read by all */
     uint64_t quarantined;
     uint64_t damaged;
     uint64_t torn;

@@ -228,6 +228,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_ledger [EVENTS [BATCH [FOLDER]]]\n");
         return 2;
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     rng_seeded_init(&w.random, 1);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* as the program does */
     print_machine();
