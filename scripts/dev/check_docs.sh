@@ -13,20 +13,35 @@ commands() {
     awk '/^```sh$/ { inside = 1; next } /^```$/ { inside = 0; next } inside' "$1"
 }
 
+# What a page started and left: the processes that name its folder, or stand in its group.
+end_leftovers() {
+    local pid
+
+    kill -TERM -- "-$1" 2>/dev/null || true
+    for pid in $(grep -alF "$2/" /proc/[0-9]*/cmdline 2>/dev/null | cut -d / -f 3); do
+        kill -TERM "$pid" 2>/dev/null || true
+    done
+}
+
+failed=0
 for page in "$@"; do
-    script=$(mktemp)
-    commands "$page" >"$script"
-    [ "$(wc -l <"$script")" -gt 2 ] || {
+    # Everything that the page makes by mktemp lies in here.
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/spate-docs.XXXXXX")
+    commands "$page" >"$folder/commands"
+    [ "$(wc -l <"$folder/commands")" -gt 2 ] || {
         printf 'check_docs: %s has no sh block\n' "$page" >&2
         exit 1
     }
-    # A process group of its own, so that what a page started can be ended with it.
-    status=0
-    setsid timeout --kill-after=5 $PAGE_TIMEOUT_S bash "$script" >&2 </dev/null || status=$?
-    rm -f "$script"
-    if [ $status -ne 0 ]; then
-        printf 'check_docs: %s: a command failed (status %d)\n' "$page" $status >&2
-        exit 1
+    TMPDIR=$folder setsid timeout --foreground --kill-after=5 $PAGE_TIMEOUT_S \
+        bash "$folder/commands" >&2 </dev/null &
+    group=$!
+    if wait $group; then
+        printf 'check_docs: %s: every command ran\n' "$page" >&2
+    else
+        printf 'check_docs: %s: the command shown last failed\n' "$page" >&2
+        failed=1
     fi
-    printf 'check_docs: %s: every command ran\n' "$page" >&2
+    end_leftovers $group "$folder"
+    rm -rf "$folder"
 done
+exit $failed

@@ -14,7 +14,7 @@
 
 DEMO_REQUESTS=300
 DEMO_CONCURRENCY=100
-DEMO_LONG_TOKENS=6000
+DEMO_LONG_TOKENS=3000
 DEMO_QUIET_S=25  # how long the replicas may take to go back to zero
 DEMO_SETTLE_S=30 # how long the last usage records may take to arrive
 
@@ -147,7 +147,7 @@ demo_kill() {
     demo_step 'kill -9 of the pod that computes a long answer'
     demo_long "$DEMO_WORK/disturbed" &
     load=$!
-    sleep 1
+    sleep 0.4
     victim=$(demo_busiest_agent)
     kill -0 $load 2>/dev/null || demo_fail "the long answer was over before the kill"
     kill -KILL "$victim"
