@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +68,7 @@ static void become(const char *program, const char *const *args, const char *log
         count++;
     }
     argv[count] = NULL;
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* nothing outlives a bench that was interrupted */
     CPU_ZERO(&set);
     CPU_SET((unsigned)(cpu < 0 ? 0 : cpu), &set);
     if (cpu >= 0)

@@ -17,7 +17,7 @@ enum {
     BENCH_ADDRESS_MAX = 64,
     BENCH_PATH_MAX = 512,
     BENCH_START_MS = 20000, /* until a program has written its address */
-    BENCH_STOP_MS = 10000,  /* after SIGTERM; then SIGKILL */
+    BENCH_STOP_MS = 30000,  /* after SIGTERM; then SIGKILL */
 };
 
 /* A folder of its own under $TMPDIR, removed by bench_folder_remove. */

@@ -5,12 +5,11 @@
  * same threads reach in a plain loop, measured before and after. The best of a few rounds counts:
  * other processes on the machine only ever slow things down.
  *
- *     bench_engine_math MODEL [threads [isa [context]]]
+ *     bench_engine_math --model PATH [--threads N] [--isa NAME] [--context N]
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <pthread.h>
 
@@ -18,6 +17,7 @@
 #include "base/mem.h"
 #include "engine/load/weights.h"
 #include "engine/model.h"
+#include "tests/bench/common/bench.h"
 
 enum {
     PREFILL_TOKENS = 512,
@@ -30,12 +30,40 @@ enum {
     THREADS_MAX = 64,
 };
 
+struct settings {
+    bool json;
+    struct arg_list models;
+    int64_t threads;
+    int64_t context;
+    const char *isa;
+};
+
+static const char *const isa_names[] = {"auto", "scalar", "avx2", NULL};
+
+static const struct arg_option options[] = {
+    BENCH_OPTION_JSON(struct settings),
+    {"model", 'm', ARG_LIST, offsetof(struct settings, models), "PATH", NULL,
+     "folder or GGUF file of a model; may be given more than once"},
+    {"threads", 't', ARG_INT, offsetof(struct settings, threads), "N", "2", "threads", .min = 1,
+     .max = THREADS_MAX},
+    {"isa", 0, ARG_TEXT, offsetof(struct settings, isa), "NAME", "auto",
+     "kernels: auto, scalar or avx2", .choices = isa_names},
+    {"context", 'c', ARG_INT, offsetof(struct settings, context), "TOKENS", "0",
+     "tokens of each sequence before the measured ones", .min = 0, .max = 1 << 20},
+};
+
+static const struct arg_command command = {
+    .name = "bench_engine_math",
+    .summary = "Measures decode and prefill beside the memory bandwidth.",
+    .usage = "[options] --model PATH",
+    .examples = "bench_engine_math --model models/brook\n",
+    .options = options,
+    .option_count = ARRAY_COUNT(options),
+};
+
 static double now_s(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+    return bench_now_ms() / 1000;
 }
 
 /* One thread's part of the bandwidth loop: adds up its share of the memory. */
@@ -84,7 +112,9 @@ static double read_bandwidth(int threads)
     return (double)SWEEPS * (double)share * sizeof(*memory) * threads / (now_s() - start);
 }
 
-struct bench {
+struct run {
+    struct bench bench;
+    const char *name; /* of the model */
     struct model *model;
     int context; /* tokens before the measured ones */
     int blocks_each;
@@ -93,7 +123,7 @@ struct bench {
     float *logits;
 };
 
-static void forward(struct bench *b, const struct batch *batch)
+static void forward(struct run *b, const struct batch *batch)
 {
     struct err err = {0};
 
@@ -103,7 +133,7 @@ static void forward(struct bench *b, const struct batch *batch)
     }
 }
 
-static void prefill(struct bench *b, int seq_index, int from, int count)
+static void prefill(struct run *b, int seq_index, int from, int count)
 {
     for (int done = 0; done < count; done += CHUNK_TOKENS) {
         int part = count - done < CHUNK_TOKENS ? count - done : CHUNK_TOKENS;
@@ -115,7 +145,7 @@ static void prefill(struct bench *b, int seq_index, int from, int count)
 }
 
 /* Tokens per second of decode steps of `seq_count` sequences, best round. */
-static double decode(struct bench *b, int seq_count)
+static double decode(struct run *b, int seq_count)
 {
     double best = 0;
 
@@ -138,7 +168,7 @@ static double decode(struct bench *b, int seq_count)
     return best;
 }
 
-static double prefill_rate(struct bench *b)
+static double prefill_rate(struct run *b)
 {
     double best = 0;
 
@@ -173,26 +203,62 @@ static double step_bytes(const char *path)
     return (double)(weights_resident_bytes(w) - embedding.size);
 }
 
-static void run_all(struct bench *b, const char *path, int threads)
+static void report(const struct run *b, const char *what, double rate, const char *aim,
+                   const char *workload)
+{
+    char text[160];
+
+    snprintf(text, sizeof(text), "%s, %s", what, b->name);
+    bench_report(
+        &b->bench,
+        &(struct bench_figure){
+            .what = text, .value = rate, .unit = "tokens/s", .workload = workload, .aim = aim});
+}
+
+/* Decode of one sequence is bound by the memory: its share of what the loop reads. */
+static void report_share(const struct run *b, double rate, double bytes, double before,
+                         double after)
+{
+    double bandwidth = before > after ? before : after;
+    char text[160];
+    char workload[160];
+
+    snprintf(text, sizeof(text), "decode 1, weights read, %s", b->name);
+    snprintf(workload, sizeof(workload),
+             "read bandwidth %.1f GB/s before, %.1f after; %.0f %% of the better", before / 1e9,
+             after / 1e9, 100 * bytes * rate / bandwidth);
+    bench_report(&b->bench, &(struct bench_figure){.what = text,
+                                                   .value = bytes * rate / 1e9,
+                                                   .unit = "GB/s",
+                                                   .workload = workload,
+                                                   .aim = ">= 90 % of the read bandwidth",
+                                                   .peer = "plain read loop",
+                                                   .peer_value = bandwidth / 1e9});
+}
+
+static void run_all(struct run *b, const char *path, int threads)
 {
     const struct model_info *info = model_info_of(b->model);
-    double bandwidth = read_bandwidth(threads);
     double bytes = step_bytes(path);
-    double after;
+    double before = read_bandwidth(threads);
+    double single = 0;
+    char workload[256];
 
-    printf("%s, %d layers, %.1f MB of weights, kernels %s, %d threads, context %d\n",
-           info->architecture, info->layers, (double)info->weights_bytes / 1e6, info->isa, threads,
-           b->context);
+    snprintf(workload, sizeof(workload),
+             "%s, %d layers, %.1f MB of weights, kernels %s, %d threads, context %d, best of %d",
+             info->architecture, info->layers, (double)info->weights_bytes / 1e6, info->isa,
+             threads, b->context, ROUNDS);
     for (int seqs = 1; seqs <= SEQS_MAX; seqs *= 4) {
         double rate = decode(b, seqs);
-        printf("decode %2d: %8.1f tokens/s  %6.2f GB/s of weights\n", seqs, rate,
-               bytes * rate / seqs / 1e9);
+        char what[32];
+
+        if (seqs == 1)
+            single = rate;
+        snprintf(what, sizeof(what), "decode %d", seqs);
+        report(b, what, rate, NULL, workload);
     }
-    printf("prefill %d: %6.1f tokens/s\n", PREFILL_TOKENS, prefill_rate(b));
-    after = read_bandwidth(threads);
-    printf("read bandwidth: %.1f GB/s before, %.1f after; decode 1 reaches %.0f %% of the better\n",
-           bandwidth / 1e9, after / 1e9,
-           100 * bytes * decode(b, 1) / (bandwidth > after ? bandwidth : after));
+    report(b, "prefill 512", prefill_rate(b), NULL, workload);
+    report_share(b, single, bytes, before, read_bandwidth(threads));
 }
 
 static enum engine_isa parse_isa(const char *name)
@@ -202,43 +268,69 @@ static enum engine_isa parse_isa(const char *name)
     return strcmp(name, "avx2") == 0 ? ENGINE_ISA_AVX2 : ENGINE_ISA_AUTO;
 }
 
-int main(int argc, char **argv)
+static int run_model(const struct bench *bench, const struct settings *settings, const char *path,
+                     struct err *err)
 {
-    struct bench b = {.context = argc > 4 ? atoi(argv[4]) : 0};
-    int threads = argc > 2 ? atoi(argv[2]) : 2;
-    struct model_options options = {
-        .threads = threads,
-        .isa = parse_isa(argc > 3 ? argv[3] : "auto"),
+    const char *slash = strrchr(path, '/');
+    struct run b = {
+        .bench = *bench,
+        .name = slash == NULL ? path : slash + 1,
+        .context = (int)settings->context,
+        .blocks_each = (int)(settings->context + PREFILL_TOKENS) / KV_BLOCK_TOKENS + 1,
+    };
+    struct model_options model_options = {
+        .threads = (int)settings->threads,
+        .isa = parse_isa(settings->isa),
         .batch_tokens_max = CHUNK_TOKENS,
         .logits_rows_max = SEQS_MAX,
+        .kv_blocks = b.blocks_each * SEQS_MAX,
     };
-    struct err err = {0};
-    double start;
+    double start = bench_now_ms();
+    char what[160];
+    int r = 0;
 
-    if (argc < 2 || threads < 1 || threads > THREADS_MAX || b.context < 0) {
-        fprintf(stderr, "usage: bench_engine_math MODEL [threads [isa [context]]]\n");
-        return 2;
-    }
-    b.blocks_each = (b.context + PREFILL_TOKENS) / KV_BLOCK_TOKENS + 1;
-    options.kv_blocks = b.blocks_each * SEQS_MAX;
-    start = now_s();
-    if (model_open(&b.model, argv[1], &options, NULL, &err) < 0) {
-        fprintf(stderr, "bench_engine_math: %s\n", err.message);
-        return 1;
-    }
-    printf("opened in %.1f ms\n", (now_s() - start) * 1e3);
-    b.tables = mem_array((size_t)options.kv_blocks, sizeof(*b.tables));
+    if (model_open(&b.model, path, &model_options, NULL, err) < 0)
+        return -ERR_IO;
+    snprintf(what, sizeof(what), "opening, %s", b.name);
+    bench_report(&b.bench, &(struct bench_figure){
+                               .what = what, .value = bench_now_ms() - start, .unit = "ms"});
+    b.tables = mem_array((size_t)model_options.kv_blocks, sizeof(*b.tables));
     b.logits =
         mem_array((size_t)SEQS_MAX * (size_t)model_info_of(b.model)->vocab_rows, sizeof(*b.logits));
+    if (b.tables != NULL && b.logits != NULL) {
+        for (int i = 0; i < model_options.kv_blocks; i++)
+            b.tables[i] = i;
+        for (int i = 0; b.context > 0 && i < SEQS_MAX; i++)
+            prefill(&b, i, 0, b.context);
+        run_all(&b, path, model_options.threads);
+    }
     if (b.tables == NULL || b.logits == NULL)
-        return 1;
-    for (int i = 0; i < options.kv_blocks; i++)
-        b.tables[i] = i;
-    for (int i = 0; b.context > 0 && i < SEQS_MAX; i++)
-        prefill(&b, i, 0, b.context);
-    run_all(&b, argv[1], threads);
+        r = err_no_memory(err);
     model_close(b.model);
     mem_free(b.tables);
     mem_free(b.logits);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    struct settings settings = {0};
+    struct bench bench = {.name = "engine_math"};
+    struct err err = {0};
+    int positionals;
+    int exit_code;
+
+    if (!bench_parse(&command, argc, argv, &settings, &positionals, &exit_code))
+        return exit_code;
+    if (settings.models.count == 0) {
+        (void)err_set(&err, ERR_INVALID, "no model given; name one: --model models/brook");
+        return bench_fail(&bench, &err);
+    }
+    bench.json = settings.json;
+    bench_begin(&bench);
+    for (int i = 0; i < settings.models.count; i++) {
+        if (run_model(&bench, &settings, settings.models.items[i], &err) < 0)
+            return bench_fail(&bench, &err);
+    }
     return 0;
 }

@@ -2,16 +2,14 @@
 /*
  * How many usage events a second the ledger takes durably, and how long a report over them lasts.
  * An event is the final record of one request: a merge, a settlement, a charge row and its share of
- * a rollup. Prints machine, workload and figures; nothing is asserted.
+ * a rollup. Nothing is asserted. The database is in a folder of its own under $TMPDIR.
  *
- *     bench_ledger [EVENTS [BATCH [FOLDER]]]
+ *     bench_ledger [--events N] [--batch N]
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -19,10 +17,10 @@
 #include "billing/ledger/db.h"
 #include "billing/ledger/ledger.h"
 #include "billing/ledger/query.h"
+#include "tests/bench/common/bench.h"
+#include "tests/bench/common/process.h"
 
 enum {
-    EVENTS = 1000000,
-    BATCH_SIZE = 1000,
     DAYS = 30,
     EVENTS_PER_DAY = 10000000 / DAYS, /* the density of ten million in thirty days */
     TENANTS = 50,
@@ -39,6 +37,29 @@ struct workload {
     size_t batch;
     struct rng_seeded random;
     uint64_t made;
+};
+
+struct settings {
+    bool json;
+    int64_t events;
+    int64_t batch;
+};
+
+static const struct arg_option options[] = {
+    BENCH_OPTION_JSON(struct settings),
+    {"events", 'n', ARG_INT, offsetof(struct settings, events), "N", "1000000", "events in all",
+     .min = 1, .max = 100000000},
+    {"batch", 'b', ARG_INT, offsetof(struct settings, batch), "N", "1000", "events of a commit",
+     .min = 1, .max = 100000},
+};
+
+static const struct arg_command command = {
+    .name = "bench_ledger",
+    .summary = "Measures how many events the ledger takes durably, and its reports.",
+    .usage = "[options]",
+    .examples = "bench_ledger\n",
+    .options = options,
+    .option_count = ARRAY_COUNT(options),
 };
 
 /* Whole days that so many events fill. */
@@ -89,14 +110,6 @@ static size_t make_batch(struct workload *w, struct usage_record *records)
     return count;
 }
 
-static int by_size(const void *a, const void *b)
-{
-    const double *left = a;
-    const double *right = b;
-
-    return *left < *right ? -1 : *left > *right;
-}
-
 static double seconds_since(int64_t start_ns)
 {
     return (double)(clock_mono_ns(clock_system()) - start_ns) / 1e9;
@@ -110,29 +123,35 @@ static double cpu_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void print_machine(void)
+static void report_ingest(const struct bench *b, const struct workload *w, double busy, double cpu,
+                          double *times, size_t batches)
 {
-    struct utsname name;
-    struct buf text;
-    const char *at;
+    char workload[320];
 
-    buf_init(&text, 1 << 20);
-    uname(&name);
-    printf("machine: %s %s, %ld cores", name.sysname, name.release, sysconf(_SC_NPROCESSORS_ONLN));
-    if (file_read("/proc/cpuinfo", &text, NULL) == 0 && buf_cstr(&text) != NULL &&
-        (at = strstr(text.ptr, "model name")) != NULL && (at = strchr(at, ':')) != NULL)
-        printf(",%.*s", (int)strcspn(at + 1, "\n"), at + 1);
-    printf(", SQLite %s\n", sqlite3_libversion());
-    buf_fini(&text);
+    snprintf(workload, sizeof(workload),
+             "%llu events in batches of %zu over %d days, 1 in %d sent twice; WAL, "
+             "synchronous=FULL, one thread; commit p50 %.1f ms, p99 %.1f ms",
+             (unsigned long long)w->events, w->batch, (int)days_of(w), DUPLICATES,
+             bench_quantile(times, batches, 0.5) * 1e3, bench_quantile(times, batches, 0.99) * 1e3);
+    bench_report(b, &(struct bench_figure){.what = "ledger, durable",
+                                           .value = (double)w->events / busy,
+                                           .unit = "events/s",
+                                           .workload = workload,
+                                           .aim = ">= 250000 on 2 cores"});
+    snprintf(workload, sizeof(workload), "same run: %.2f us of CPU time for each event",
+             cpu / (double)w->events * 1e6);
+    bench_report(b, &(struct bench_figure){.what = "ledger, core alone",
+                                           .value = (double)w->events / cpu,
+                                           .unit = "events/s of CPU",
+                                           .workload = workload});
 }
 
-static int run_ingest(struct ledger *l, struct workload *w, struct err *err)
+static int run_ingest(const struct bench *b, struct ledger *l, struct workload *w, struct err *err)
 {
     size_t batches_max = (size_t)(w->events / w->batch * 2 + 2);
     CLEANUP(mem_freep) struct usage_record *records = mem_array(w->batch, sizeof(*records));
     CLEANUP(mem_freep) struct ingest_answer *answers = mem_array(w->batch, sizeof(*answers));
     CLEANUP(mem_freep) double *times = mem_array(batches_max, sizeof(*times));
-    uint64_t records_given = 0;
     double busy = 0;
     double cpu = 0;
     size_t batches = 0;
@@ -152,25 +171,20 @@ static int run_ingest(struct ledger *l, struct workload *w, struct err *err)
         times[batches] = seconds_since(start);
         cpu += cpu_seconds() - cpu_start;
         busy += times[batches++];
-        records_given += count;
     }
-    qsort(times, batches, sizeof(*times), by_size);
-    printf("ingest: %.0f events/s durable (%.0f records/s with duplicates; one thread), commit p50 "
-           "%.1f ms, p99 %.1f ms, max %.1f ms\n",
-           (double)w->events / busy, (double)records_given / busy, times[batches / 2] * 1e3,
-           times[batches * 99 / 100] * 1e3, times[batches - 1] * 1e3);
-    printf("ingest: %.2f us of CPU an event: %.0f events/s if the core were ours alone\n",
-           cpu / (double)w->events * 1e6, (double)w->events / cpu);
+    report_ingest(b, w, busy, cpu, times, batches);
     return 0;
 }
 
-static int run_report(const char *path, const struct workload *w, unsigned by, const char *name,
-                      struct err *err)
+static int run_report(const struct bench *b, const char *path, const struct workload *w,
+                      unsigned by, const char *name, struct err *err)
 {
     struct query_report request = {
         .from_ms = START_MS, .to_ms = START_MS + days_of(w) * DAY_MS, .by = by};
     struct query *q = NULL;
     struct report report;
+    char workload[160];
+    char what[96];
     int64_t start;
     int r = query_open(&q, path, NULL, err);
 
@@ -179,66 +193,72 @@ static int run_report(const char *path, const struct workload *w, unsigned by, c
         r = query_report(q, &request, &report, err);
         if (r < 0)
             break;
-        printf("report of all days by %s: %.3f s (%s), %zu rows, %lld requests\n", name,
-               seconds_since(start), round == 0 ? "first" : "again", report.row_count,
-               (long long)report.total.tally.v[TALLY_REQUESTS]);
+        snprintf(what, sizeof(what), "report by %s, %s", name, round == 0 ? "first" : "again");
+        snprintf(workload, sizeof(workload), "all %d days, %zu rows, %lld requests",
+                 (int)days_of(w), report.row_count,
+                 (long long)report.total.tally.v[TALLY_REQUESTS]);
+        bench_report(b, &(struct bench_figure){.what = what,
+                                               .value = seconds_since(start),
+                                               .unit = "s",
+                                               .workload = workload,
+                                               .aim = "<= 1 s over 10 M events in 30 days"});
         report_fini(&report);
     }
     query_close(q);
     return r;
 }
 
-static int bench(const char *folder, struct workload *w, struct err *err)
+static int measure(const struct bench *b, const char *folder, struct workload *w, struct err *err)
 {
     CLEANUP(mem_freep) char *path = path_join(folder, "ledger.db");
-    struct ledger_options options = {.path = path};
+    struct ledger_options ledger_options = {.path = path};
     struct ledger *l = NULL;
     int64_t start;
     int r;
 
     if (path == NULL)
         return err_no_memory(err);
-    r = ledger_open(&l, &options, err);
+    r = ledger_open(&l, &ledger_options, err);
     if (r == 0)
-        r = run_ingest(l, w, err);
+        r = run_ingest(b, l, w, err);
     if (r == 0)
-        r = run_report(path, w, REPORT_BY_TENANT | REPORT_BY_MODEL, "tenant, model", err);
+        r = run_report(b, path, w, REPORT_BY_TENANT | REPORT_BY_MODEL, "tenant, model", err);
     if (r == 0)
-        r = run_report(path, w, REPORT_BY_TENANT | REPORT_BY_DAY, "tenant, day", err);
+        r = run_report(b, path, w, REPORT_BY_TENANT | REPORT_BY_DAY, "tenant, day", err);
     start = clock_mono_ns(clock_system());
     if (r == 0)
         r = ledger_verify(l, err);
     if (r == 0)
-        printf("verify (all sums from all raw rows): %.1f s, equal\n", seconds_since(start));
+        bench_report(b, &(struct bench_figure){.what = "verify all sums from all raw rows",
+                                               .value = seconds_since(start),
+                                               .unit = "s"});
     ledger_close(l);
     return r;
 }
 
 int main(int argc, char **argv)
 {
-    struct workload w = {.events = argc > 1 ? strtoull(argv[1], NULL, 10) : EVENTS,
-                         .batch = argc > 2 ? strtoul(argv[2], NULL, 10) : BATCH_SIZE};
-    const char *base = argc > 3 ? argv[3] : ".";
-    CLEANUP(mem_freep) char *folder = path_join(base, "bench-ledger-XXXXXX");
+    struct settings settings = {0};
+    struct bench b = {.name = "ledger"};
+    struct workload w = {0};
+    char folder[BENCH_PATH_MAX];
     struct err err = {0};
+    int positionals;
+    int exit_code;
     int r;
 
-    if (w.events == 0 || w.batch == 0 || w.batch > 100000 || folder == NULL ||
-        mkdtemp(folder) == NULL) {
-        fprintf(stderr, "usage: bench_ledger [EVENTS [BATCH [FOLDER]]]\n");
-        return 2;
-    }
-    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (!bench_parse(&command, argc, argv, &settings, &positionals, &exit_code))
+        return exit_code;
+    b.json = settings.json;
+    w.events = (uint64_t)settings.events;
+    w.batch = (size_t)settings.batch;
     rng_seeded_init(&w.random, 1);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* as the program does */
-    print_machine();
-    printf("workload: %llu events in batches of %zu, over %d days, %d tenants x %d keys x %d "
-           "models, %d runs, 1 in %d sent twice; WAL, synchronous=FULL\n",
-           (unsigned long long)w.events, w.batch, (int)days_of(&w), TENANTS, KEYS, MODELS, RUNS,
-           DUPLICATES);
-    r = bench(folder, &w, &err);
-    if (r < 0)
-        fprintf(stderr, "bench_ledger: %s\n", err_message(&err));
-    file_remove_tree(folder, NULL);
-    return r < 0 ? 1 : 0;
+    bench_begin(&b);
+    r = bench_folder_make(folder, &err);
+    if (r == 0) {
+        r = measure(&b, folder, &w, &err);
+        bench_folder_remove(folder);
+    }
+    return r < 0 ? bench_fail(&b, &err) : 0;
 }
