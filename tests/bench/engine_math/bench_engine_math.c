@@ -7,6 +7,7 @@
  *
  *     bench_engine_math MODEL [threads [isa [context]]]
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "engine/load/weights.h"
 #include "engine/model.h"
 
@@ -202,10 +204,20 @@ static enum engine_isa parse_isa(const char *name)
     return strcmp(name, "avx2") == 0 ? ENGINE_ISA_AVX2 : ENGINE_ISA_AUTO;
 }
 
+/* The number of argument `index`, or `otherwise`. */
+static int number(int argc, char **argv, int index, int otherwise)
+{
+    int64_t value;
+
+    if (argc <= index || !str_to_i64(str_of(argv[index]), &value) || value < 0 || value > INT_MAX)
+        return otherwise;
+    return (int)value;
+}
+
 int main(int argc, char **argv)
 {
-    struct bench b = {.context = argc > 4 ? atoi(argv[4]) : 0};
-    int threads = argc > 2 ? atoi(argv[2]) : 2;
+    struct bench b = {.context = number(argc, argv, 4, 0)};
+    int threads = number(argc, argv, 2, 2);
     struct model_options options = {
         .threads = threads,
         .isa = parse_isa(argc > 3 ? argv[3] : "auto"),
