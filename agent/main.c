@@ -1,77 +1,158 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spate-agent: command line. */
-#include <stdio.h>
 #include <string.h>
 
 #include "agent/agent.h"
 #include "agent/agent_options.h"
-#include "base/args.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "base/program.h"
 
 static const char *const isa_names[] = {"auto", "scalar", "avx2", NULL};
-static const char *const level_names[] = {"debug", "info", "warn", "error", NULL};
-static const char *const format_names[] = {"text", "json", NULL};
 
-#define OPTION(name_, kind_, member, value, initial_, help_)                             \
-    {                                                                                    \
-        .name = name_, .kind = kind_, .offset = offsetof(struct agent_settings, member), \
-        .value_name = value, .initial = initial_, .help = help_
-
-static const struct arg_option options[] = {OPTION("model", ARG_TEXT, model, "PATH", NULL,
-                                                   "Hugging Face folder or .gguf file"),
-                                            .required = true},
-                               OPTION("listen", ARG_TEXT, listen, "ADDRESS", "127.0.0.1:8000",
-                                      "address to listen on")
-}
-, OPTION("address-file", ARG_TEXT, address_file, "FILE", NULL,
-         "write the bound address here once listening")
-}
-, OPTION("data", ARG_TEXT, data, "FOLDER", NULL, "folder for the usage log and the counter files")
-}
-, OPTION("token-public-key", ARG_TEXT, token_public_key, "FILE", NULL,
-         "serve only gateways with tokens of this key (the operator's)")
-}
-, OPTION("pod-name", ARG_TEXT, pod_name, "NAME", "agent", "name of this pod in usage records")
-}
-, OPTION("served-model", ARG_TEXT, served_model, "NAME", NULL,
-         "name under which the model is served (default: the last part of PATH)")
-}
-, OPTION("slots", ARG_INT, slots, "N", "16", "sequences decoded together at most"), .min = 1,
-    .max = 1024
-}
-,
-    OPTION("context", ARG_INT, context, "TOKENS", "0",
-           "longest sequence (0: the model's own, or what fits)"),
-    .min = 0, .max = 1 << 24
-}
-, OPTION("kv-mib", ARG_INT, kv_mib, "MIB", "0", "memory for the KV cache (0: chosen)"), .min = 0,
-    .max = 1 << 24
-}
-, OPTION("threads", ARG_INT, threads, "N", "0", "threads of the engine (0: all cores)"), .min = 0,
-    .max = 1024
-}
-, OPTION("chunk-tokens", ARG_INT, chunk_tokens, "TOKENS", "256", "tokens of one step at most"),
-    .min = 16, .max = 65536
-}
-, OPTION("prefix-reuse", ARG_FLAG, prefix_reuse, NULL, "true",
-         "keep finished blocks for equal prefixes")
-}
-, OPTION("reasoning-alias", ARG_FLAG, reasoning_alias, NULL, NULL,
-         "send the reasoning also as 'reasoning'")
-}
-, OPTION("isa", ARG_TEXT, isa, "NAME", "auto", "kernels: auto, scalar or avx2"),
-    .choices = isa_names
-}
-, OPTION("log-level", ARG_TEXT, log_level, "LEVEL", "info", "debug, info, warn or error"),
-    .choices = level_names
-}
-, OPTION("log-format", ARG_TEXT, log_format, "FORMAT", "text", "text or json"),
-    .choices = format_names
-}
-,
-}
-;
+static const struct arg_option options[] = {
+    {
+        .name = "model",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, model),
+        .value_name = "PATH",
+        .help = "Hugging Face folder or .gguf file",
+        .required = true,
+    },
+    {
+        .name = "listen",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, listen),
+        .value_name = "ADDRESS",
+        .initial = "127.0.0.1:8000",
+        .help = "address to listen on",
+    },
+    {
+        .name = "address-file",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, address_file),
+        .value_name = "FILE",
+        .help = "write the bound address here once listening",
+    },
+    {
+        .name = "data",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, data),
+        .value_name = "FOLDER",
+        .help = "folder for the usage log and the counter files",
+    },
+    {
+        .name = "token-public-key",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, token_public_key),
+        .value_name = "FILE",
+        .help = "serve only gateways with tokens of this key (the operator's)",
+    },
+    {
+        .name = "pod-name",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, pod_name),
+        .value_name = "NAME",
+        .initial = "agent",
+        .help = "name of this pod in usage records",
+    },
+    {
+        .name = "served-model",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, served_model),
+        .value_name = "NAME",
+        .help = "name under which the model is served (default: the last part of PATH)",
+    },
+    {
+        .name = "slots",
+        .kind = ARG_INT,
+        .offset = offsetof(struct agent_settings, slots),
+        .value_name = "N",
+        .initial = "16",
+        .help = "sequences decoded together at most",
+        .min = 1,
+        .max = 1024,
+    },
+    {
+        .name = "context",
+        .kind = ARG_INT,
+        .offset = offsetof(struct agent_settings, context),
+        .value_name = "TOKENS",
+        .initial = "0",
+        .help = "longest sequence (0: the model's own, or what fits)",
+        .min = 0,
+        .max = 1 << 24,
+    },
+    {
+        .name = "kv-mib",
+        .kind = ARG_INT,
+        .offset = offsetof(struct agent_settings, kv_mib),
+        .value_name = "MIB",
+        .initial = "0",
+        .help = "memory for the KV cache (0: chosen)",
+        .min = 0,
+        .max = 1 << 24,
+    },
+    {
+        .name = "threads",
+        .kind = ARG_INT,
+        .offset = offsetof(struct agent_settings, threads),
+        .value_name = "N",
+        .initial = "0",
+        .help = "threads of the engine (0: all cores)",
+        .min = 0,
+        .max = 1024,
+    },
+    {
+        .name = "chunk-tokens",
+        .kind = ARG_INT,
+        .offset = offsetof(struct agent_settings, chunk_tokens),
+        .value_name = "TOKENS",
+        .initial = "256",
+        .help = "tokens of one step at most",
+        .min = 16,
+        .max = 65536,
+    },
+    {
+        .name = "prefix-reuse",
+        .kind = ARG_FLAG,
+        .offset = offsetof(struct agent_settings, prefix_reuse),
+        .initial = "true",
+        .help = "keep finished blocks for equal prefixes",
+    },
+    {
+        .name = "reasoning-alias",
+        .kind = ARG_FLAG,
+        .offset = offsetof(struct agent_settings, reasoning_alias),
+        .help = "send the reasoning also as 'reasoning'",
+    },
+    {
+        .name = "isa",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, isa),
+        .value_name = "NAME",
+        .initial = "auto",
+        .help = "kernels: auto, scalar or avx2",
+        .choices = isa_names,
+    },
+    {
+        .name = "log-level",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, log_level),
+        .value_name = "LEVEL",
+        .initial = "info",
+        .help = "debug, info, warn or error",
+        .choices = program_log_levels,
+    },
+    {
+        .name = "log-format",
+        .kind = ARG_TEXT,
+        .offset = offsetof(struct agent_settings, log_format),
+        .value_name = "FORMAT",
+        .initial = "text",
+        .help = "text or json",
+        .choices = program_log_formats,
+    },
+};
 
 const struct arg_command agent_command = {
     .name = "spate-agent",
@@ -102,37 +183,15 @@ static char *last_part(const char *path)
     return mem_strndup(part.ptr, part.len);
 }
 
-static int print_help(void)
-{
-    struct buf text;
-
-    buf_init(&text, 65536);
-    if (args_help(&agent_command, &text) == 0)
-        fwrite(text.ptr, 1, text.len, stdout);
-    buf_fini(&text);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     struct agent_settings settings = {0};
     CLEANUP(mem_freep) char *name = NULL;
-    enum log_level level = LOG_LEVEL_INFO;
-    enum log_format format = LOG_FORMAT_TEXT;
-    struct err err = {0};
-    int positionals;
-    int r = args_parse(&agent_command, argc, argv, &settings, &positionals, &err);
+    int r = program_arguments(&agent_command, argc, argv, &settings, NULL);
 
-    if (r == ARGS_HELP)
-        return print_help();
-    if (r < 0) {
-        fprintf(stderr, "spate-agent: %s\n", err_message(&err));
-        return 2;
-    }
-    (void)log_level_parse(str_of(settings.log_level), &level);
-    (void)log_format_parse(str_of(settings.log_format), &format);
-    log_setup("spate-agent", level, format, 2);
-    json_object_seed(0); /* before there are threads */
+    if (r != PROGRAM_RUN)
+        return r;
+    program_log(&agent_command, settings.log_level, settings.log_format);
     if (settings.served_model == NULL) {
         name = last_part(settings.model);
         settings.served_model = name == NULL ? "model" : name;

@@ -42,9 +42,9 @@ struct str http_bearer_token(const struct http_headers *headers);
 
 /*
  * Splits a request target into its decoded path and its raw query (without '?'). Origin form and
- * absolute form; refused: dot segments, encoded backslashes, controls, bad escapes, fragments, bytes
- * that are no UTF-8. An encoded slash stays "%2F": it never separates segments, so that no two
- * readers see different routes. Outputs live in the arena or in `target`.
+ * absolute form; refused: dot segments, encoded backslashes, controls, bad escapes, fragments,
+ * bytes that are no UTF-8. An encoded slash stays "%2F": it never separates segments, so that no
+ * two readers see different routes. Outputs live in the arena or in `target`.
  */
 int http_target_parse(struct str target, struct arena *arena, struct str *path, struct str *query,
                       struct err *err);

@@ -8,9 +8,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "billing/meter/ship.h"
 #include "gateway/collector.h"
 #include "gateway/control.h"
-#include "gateway/shipping.h"
 
 void gateway_load_changed(struct gateway *g, struct gw_model *m)
 {
@@ -24,7 +24,6 @@ static void on_durable(void *user, uint64_t sequence)
 
     flight_on_durable(g, sequence);
     collector_on_durable(g->collector, sequence);
-    shipping_wake(g->shipping);
 }
 
 /* Flights may end under the walk, but only the one that is looked at. */
@@ -102,6 +101,27 @@ static int open_meter(struct gateway *g, struct err *err)
     return folder == NULL ? err_no_memory(err) : meter_open(&g->meter, &options, err);
 }
 
+static const char *ledger_token(void *user)
+{
+    const struct gateway *g = user;
+
+    return control_token(g->control, TOKEN_AUDIENCE_LEDGER);
+}
+
+static int start_shipping(struct gateway *g, struct err *err)
+{
+    struct ship_options options = {
+        .meter = g->meter,
+        .loop = &g->loop,
+        .fetcher = g->fetcher,
+        .ledger_url = g->settings->ledger_url,
+        .token = ledger_token,
+        .user = g,
+    };
+
+    return ship_new(&g->ship, &options, err);
+}
+
 static int listen_and_tell(struct gateway *g, struct err *err)
 {
     struct http_server_options options = {
@@ -151,26 +171,21 @@ static int start(struct gateway *g, struct err *err)
         (r = http_client_new(&g->client, &g->loop, &client, err)) < 0 ||
         (r = fetcher_new(&g->fetcher, &g->loop, err)) < 0 ||
         (r = collector_new(&g->collector, g, err)) < 0 ||
-        (r = control_new(&g->control, g, err)) < 0 || (r = shipping_new(&g->shipping, g, err)) < 0)
+        (r = control_new(&g->control, g, err)) < 0 || (r = start_shipping(g, err)) < 0)
         return r;
     loop_timer_start(&g->loop, &g->sweep, GATEWAY_SWEEP_MS);
     return listen_and_tell(g, err);
 }
 
 /* What is still in flight is cut off: its clients see a broken connection, its agents keep the
- * records for the next gateway. */
+ * records for the next gateway. The process ends right after, so only what must last is done. */
 static void stop(struct gateway *g)
 {
-    loop_timer_stop(&g->sweep);
-    loop_timer_stop(&g->drain);
-    http_server_close(g->server);
-    if (g->client != NULL)
-        http_client_close(g->client);
-    shipping_free(g->shipping);
-    control_free(g->control);
-    fetcher_close(g->fetcher);
-    meter_close(g->meter);
-    collector_free(g->collector);
+    enum { LAST_FLUSH_MS = 5000 };
+    struct err err = {0};
+
+    if (g->meter != NULL && meter_flush(g->meter, LAST_FLUSH_MS, &err) < 0)
+        log_warn("the last usage snapshots may not be on the disk", LOG_ERR(&err));
 }
 
 int gateway_run(const struct gateway_settings *settings)
@@ -201,5 +216,5 @@ int gateway_run(const struct gateway_settings *settings)
         log_info("stopped");
     }
     stop(g);
-    return status; /* the process ends here: what flights still hold goes with it */
+    return status;
 }

@@ -23,7 +23,7 @@
 #include "wire/load.h"
 
 struct control;
-struct usage_shipping;
+struct ship;
 struct collector;
 
 enum {
@@ -58,7 +58,7 @@ struct gateway {
     struct gateway_metrics counters;
     struct meter *meter;
     struct control *control;
-    struct usage_shipping *shipping;
+    struct ship *ship;
     struct collector *collector;
     struct table table;
     struct id128 run_id;

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/program.h"
 #include "operator/endpoints/endpoints.h"
 #include "operator/operator_options.h"
 
@@ -21,8 +22,6 @@ struct settings {
 };
 
 static const char *const platforms[] = {"local", NULL};
-static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
-static const char *const formats[] = {"text", "json", NULL};
 
 static const struct arg_option options[] = {
     {.name = "platform",
@@ -70,14 +69,14 @@ static const struct arg_option options[] = {
      .offset = offsetof(struct settings, log_level),
      .value_name = "LEVEL",
      .initial = "info",
-     .choices = levels,
+     .choices = program_log_levels,
      .help = "the least severe lines that are written"},
     {.name = "log-format",
      .kind = ARG_TEXT,
      .offset = offsetof(struct settings, log_format),
      .value_name = "FORMAT",
      .initial = "text",
-     .choices = formats,
+     .choices = program_log_formats,
      .help = "text for people, json for machines"},
 };
 
@@ -185,42 +184,16 @@ static int run(struct settings *settings, struct err *err)
     return r;
 }
 
-static void set_up_log(const struct settings *settings)
-{
-    enum log_level level = LOG_LEVEL_INFO;
-    enum log_format format = LOG_FORMAT_TEXT;
-
-    log_level_parse(str_of(settings->log_level), &level);
-    log_format_parse(str_of(settings->log_format), &format);
-    log_setup("spate-operator", level, format, STDERR_FILENO);
-}
-
 int main(int argc, char **argv)
 {
     struct settings settings = {0};
     struct err err = {0};
-    int positionals;
-    int r = args_parse(&operator_command, argc, argv, &settings, &positionals, &err);
+    int r = program_arguments(&operator_command, argc, argv, &settings, NULL);
 
-    if (r == ARGS_HELP) {
-        struct buf help;
-
-        buf_init(&help, 1 << 20);
-        args_help(&operator_command, &help);
-        fwrite(help.ptr, 1, help.len, stdout);
-        buf_fini(&help);
-        return 0;
-    }
-    if (r < 0) {
-        fprintf(stderr, "spate-operator: %s\n", err_message(&err));
-        return 2;
-    }
-    set_up_log(&settings);
+    if (r != PROGRAM_RUN)
+        return r;
+    program_log(&operator_command, settings.log_level, settings.log_format);
     umask(077);
     r = run(&settings, &err);
-    if (r < 0) {
-        fprintf(stderr, "spate-operator: %s\n", err_message(&err));
-        return 1;
-    }
-    return 0;
+    return r < 0 ? program_fail(&operator_command, 1, err_message(&err)) : 0;
 }

@@ -2,40 +2,19 @@
 /* Load reports: see load.h. */
 #include "wire/load.h"
 
-#include <string.h>
+#include "wire/field.h"
 
 enum { LOAD_SUSPECTS_MAX = 4096 };
-
-static int get_copy(const json_t *object, const char *key, struct arena *arena, struct str *out,
-                    struct err *err)
-{
-    struct str text;
-    int r = json_get_str(object, key, true, &text, err);
-
-    if (r < 0)
-        return r;
-    *out = arena_str(arena, text);
-    return out->ptr == NULL ? err_no_memory(err) : 0;
-}
-
-static int get_u64(const json_t *object, const char *key, uint64_t *out, struct err *err)
-{
-    int64_t value = 0;
-    int r = json_get_i64(object, key, true, 0, INT64_MAX, &value, err);
-
-    *out = (uint64_t)value;
-    return r;
-}
 
 static int read_model(struct load_model *m, const json_t *object, struct arena *arena,
                       struct err *err)
 {
     int r;
 
-    if ((r = get_copy(object, "name", arena, &m->name, err)) < 0 ||
-        (r = get_u64(object, "in_flight", &m->in_flight, err)) < 0 ||
-        (r = get_u64(object, "queued", &m->queued, err)) < 0 ||
-        (r = get_u64(object, "arrived", &m->arrived, err)) < 0 ||
+    if ((r = wire_get_copy(object, "name", arena, &m->name, err)) < 0 ||
+        (r = wire_get_u64(object, "in_flight", &m->in_flight, err)) < 0 ||
+        (r = wire_get_u64(object, "queued", &m->queued, err)) < 0 ||
+        (r = wire_get_u64(object, "arrived", &m->arrived, err)) < 0 ||
         (r = json_get_i64(object, "idle_ms", true, 0, INT64_MAX, &m->idle_ms, err)) < 0)
         return r;
     return json_get_i64(object, "oldest_wait_ms", true, 0, INT64_MAX, &m->oldest_wait_ms, err);
@@ -80,8 +59,8 @@ static int read_suspects(struct load_report *out, const json_t *object, struct a
     for (int i = 0; i < out->suspect_count; i++) {
         const json_t *suspect = json_array_get(suspects, (size_t)i);
 
-        if ((r = get_copy(suspect, "pod_uid", arena, &out->suspects[i].pod_uid, err)) < 0 ||
-            (r = get_copy(suspect, "reason", arena, &out->suspects[i].reason, err)) < 0)
+        if ((r = wire_get_copy(suspect, "pod_uid", arena, &out->suspects[i].pod_uid, err)) < 0 ||
+            (r = wire_get_copy(suspect, "reason", arena, &out->suspects[i].reason, err)) < 0)
             return err_wrap(err, r, "suspects[%d]", i);
     }
     return 0;
@@ -91,22 +70,19 @@ int load_report_read(struct load_report *out, const json_t *object, struct arena
                      struct err *err)
 {
     struct load_report report = {0};
-    struct str run = STR_NONE;
     int r;
 
     if (!json_is_object(object))
         return err_set(err, ERR_INVALID, "a load report must be an object, not %s",
                        json_type_name(object));
-    if ((r = get_copy(object, "gateway", arena, &report.gateway, err)) < 0 ||
-        (r = json_get_str(object, "run_id", true, &run, err)) < 0 ||
-        (r = get_u64(object, "sequence", &report.sequence, err)) < 0 ||
+    if ((r = wire_get_copy(object, "gateway", arena, &report.gateway, err)) < 0 ||
+        (r = wire_get_id(object, "run_id", &report.run_id, err)) < 0 ||
+        (r = wire_get_u64(object, "sequence", &report.sequence, err)) < 0 ||
         (r = json_get_i64(object, "uptime_ms", true, 0, INT64_MAX, &report.uptime_ms, err)) < 0 ||
-        (r = get_copy(object, "routes_version", arena, &report.routes_version, err)) < 0 ||
+        (r = wire_get_copy(object, "routes_version", arena, &report.routes_version, err)) < 0 ||
         (r = read_models(&report, object, arena, err)) < 0 ||
         (r = read_suspects(&report, object, arena, err)) < 0)
         return r;
-    if (!id_parse(run, &report.run_id))
-        return err_set(err, ERR_INVALID, "'run_id' is not a 26-character id");
     *out = report;
     return 0;
 }
@@ -125,12 +101,9 @@ static void write_model(struct json_writer *w, const struct load_model *m)
 
 void load_report_write(struct json_writer *w, const struct load_report *report)
 {
-    char run[ID_TEXT_LEN + 1];
-
-    id_format(report->run_id, run);
     json_open(w, '{');
     json_put_str(w, "gateway", report->gateway);
-    json_put_text(w, "run_id", run);
+    wire_put_id(w, "run_id", report->run_id);
     json_put_u64(w, "sequence", report->sequence);
     json_put_i64(w, "uptime_ms", report->uptime_ms);
     json_put_str(w, "routes_version", report->routes_version);

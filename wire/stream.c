@@ -4,15 +4,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
-static void put_id(struct json_writer *w, const char *key, struct id128 id)
-{
-    char text[ID_TEXT_LEN + 1];
-
-    id_format(id, text);
-    json_put_text(w, key, text);
-}
+#include "wire/field.h"
 
 void stream_attempt_write(struct json_writer *w, const struct stream_attempt *a)
 {
@@ -20,7 +13,7 @@ void stream_attempt_write(struct json_writer *w, const struct stream_attempt *a)
 
     snprintf(seed, sizeof(seed), "%" PRIu64, a->seed);
     json_open(w, '{');
-    put_id(w, "request_id", a->request_id);
+    wire_put_id(w, "request_id", a->request_id);
     json_put_u64(w, "attempt", a->attempt);
     json_put_str(w, "tenant", a->tenant);
     json_put_str(w, "key_id", a->key_id);
@@ -41,18 +34,6 @@ void stream_attempt_write(struct json_writer *w, const struct stream_attempt *a)
         json_add_i64(w, a->output[i]);
     json_close(w, ']');
     json_close(w, '}');
-}
-
-static int get_copy(const json_t *object, const char *key, struct arena *arena, struct str *out,
-                    struct err *err)
-{
-    struct str text;
-    int r = json_get_str(object, key, true, &text, err);
-
-    if (r < 0)
-        return r;
-    *out = arena_str(arena, text);
-    return out->ptr == NULL ? err_no_memory(err) : 0;
 }
 
 static int read_output(struct stream_attempt *a, const json_t *object, struct arena *arena,
@@ -114,23 +95,18 @@ int stream_attempt_read(struct stream_attempt *out, const json_t *object, struct
                         struct err *err)
 {
     struct stream_attempt a = {0};
-    struct str id = STR_NONE;
     int r;
 
     if (!json_is_object(object))
         return err_set(err, ERR_INVALID, "'spate' must be an object, not %s",
                        json_type_name(object));
-    r = json_get_str(object, "request_id", true, &id, err);
-    if (r < 0)
-        return r;
-    if (!id_parse(id, &a.request_id))
-        return err_set(err, ERR_INVALID, "'request_id' is not a 26-character id");
-    if ((r = get_copy(object, "tenant", arena, &a.tenant, err)) < 0 ||
-        (r = get_copy(object, "key_id", arena, &a.key_id, err)) < 0 ||
-        (r = get_copy(object, "model", arena, &a.model, err)) < 0 ||
-        (r = get_copy(object, "public_model", arena, &a.public_model, err)) < 0 ||
-        (r = get_copy(object, "completion_id", arena, &a.completion_id, err)) < 0 ||
-        (r = get_copy(object, "digest", arena, &a.digest, err)) < 0 ||
+    if ((r = wire_get_id(object, "request_id", &a.request_id, err)) < 0 ||
+        (r = wire_get_copy(object, "tenant", arena, &a.tenant, err)) < 0 ||
+        (r = wire_get_copy(object, "key_id", arena, &a.key_id, err)) < 0 ||
+        (r = wire_get_copy(object, "model", arena, &a.model, err)) < 0 ||
+        (r = wire_get_copy(object, "public_model", arena, &a.public_model, err)) < 0 ||
+        (r = wire_get_copy(object, "completion_id", arena, &a.completion_id, err)) < 0 ||
+        (r = wire_get_copy(object, "digest", arena, &a.digest, err)) < 0 ||
         (r = read_numbers(&a, object, err)) < 0 || (r = read_output(&a, object, arena, err)) < 0)
         return r;
     if (a.tenant.len > USAGE_TENANT_MAX || a.key_id.len > USAGE_KEY_MAX ||
@@ -145,7 +121,7 @@ void stream_status_write(struct json_writer *w, const struct stream_status *s)
     json_open(w, '{');
     json_put_text(w, "state", s->state);
     json_put_text(w, "detail", s->detail);
-    put_id(w, "run_id", s->run_id);
+    wire_put_id(w, "run_id", s->run_id);
     json_put_text(w, "digest", s->digest);
     json_put_u64(w, "bytes_done", s->bytes_done);
     json_put_u64(w, "bytes_total", s->bytes_total);
@@ -159,56 +135,28 @@ void stream_status_write(struct json_writer *w, const struct stream_status *s)
     json_close(w, '}');
 }
 
-static int get_text(const json_t *object, const char *key, char *out, size_t size, struct err *err)
-{
-    struct str text;
-    int r = json_get_str(object, key, true, &text, err);
-
-    if (r < 0)
-        return r;
-    if (text.len >= size)
-        return err_set(err, ERR_INVALID, "'%s' is longer than %zu bytes", key, size - 1);
-    memset(out, 0, size);
-    if (text.len > 0)
-        memcpy(out, text.ptr, text.len);
-    return 0;
-}
-
-static int get_u64(const json_t *object, const char *key, uint64_t *out, struct err *err)
-{
-    int64_t value = 0;
-    int r = json_get_i64(object, key, true, 0, INT64_MAX, &value, err);
-
-    if (r == 0)
-        *out = (uint64_t)value;
-    return r;
-}
-
 int stream_status_read(struct stream_status *out, const json_t *object, struct err *err)
 {
     struct stream_status s = {0};
-    struct str run = STR_NONE;
     int r;
 
     if (!json_is_object(object))
         return err_set(err, ERR_INVALID, "an agent's status must be an object, not %s",
                        json_type_name(object));
-    if ((r = get_text(object, "state", s.state, sizeof(s.state), err)) < 0 ||
-        (r = get_text(object, "detail", s.detail, sizeof(s.detail), err)) < 0 ||
-        (r = json_get_str(object, "run_id", true, &run, err)) < 0 ||
-        (r = get_text(object, "digest", s.digest, sizeof(s.digest), err)) < 0 ||
-        (r = get_u64(object, "bytes_done", &s.bytes_done, err)) < 0 ||
-        (r = get_u64(object, "bytes_total", &s.bytes_total, err)) < 0 ||
-        (r = get_u64(object, "slots", &s.slots, err)) < 0 ||
-        (r = get_u64(object, "context_max", &s.context_max, err)) < 0 ||
-        (r = get_u64(object, "running", &s.running, err)) < 0 ||
-        (r = get_u64(object, "waiting", &s.waiting, err)) < 0 ||
-        (r = get_u64(object, "unacknowledged", &s.unacknowledged, err)) < 0 ||
+    if ((r = wire_get_text(object, "state", s.state, sizeof(s.state), err)) < 0 ||
+        (r = wire_get_text(object, "detail", s.detail, sizeof(s.detail), err)) < 0 ||
+        (r = wire_get_id(object, "run_id", &s.run_id, err)) < 0 ||
+        (r = wire_get_text(object, "digest", s.digest, sizeof(s.digest), err)) < 0 ||
+        (r = wire_get_u64(object, "bytes_done", &s.bytes_done, err)) < 0 ||
+        (r = wire_get_u64(object, "bytes_total", &s.bytes_total, err)) < 0 ||
+        (r = wire_get_u64(object, "slots", &s.slots, err)) < 0 ||
+        (r = wire_get_u64(object, "context_max", &s.context_max, err)) < 0 ||
+        (r = wire_get_u64(object, "running", &s.running, err)) < 0 ||
+        (r = wire_get_u64(object, "waiting", &s.waiting, err)) < 0 ||
+        (r = wire_get_u64(object, "unacknowledged", &s.unacknowledged, err)) < 0 ||
         (r = json_get_i64(object, "started_ms", true, 0, INT64_MAX, &s.started_ms, err)) < 0 ||
         (r = json_get_i64(object, "ready_ms", true, 0, INT64_MAX, &s.ready_ms, err)) < 0)
         return r;
-    if (!id_parse(run, &s.run_id))
-        return err_set(err, ERR_INVALID, "'run_id' is not a 26-character id");
     *out = s;
     return 0;
 }

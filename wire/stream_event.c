@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "wire/field.h"
 #include "wire/stream.h"
 
 static void put_counts(struct json_writer *w, const struct usage_counts *c)
@@ -34,12 +35,9 @@ static void put_chunk(struct json_writer *w, const struct stream_event *e)
 
 static void put_start(struct json_writer *w, const struct stream_event *e)
 {
-    char run[ID_TEXT_LEN + 1];
-
-    id_format(e->run_id, run);
     json_key(w, "start");
     json_open(w, '{');
-    json_put_text(w, "run", run);
+    wire_put_id(w, "run", e->run_id);
     json_put_u64(w, "prompt", e->prompt_tokens);
     json_put_text(w, "digest", e->digest);
     json_close(w, '}');

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "wire/field.h"
+
 static const char *const end_names[USAGE_END_COUNT] = {
 #define USAGE_END_NAME(name, text) [name] = text,
     USAGE_ENDS(USAGE_END_NAME)
@@ -16,20 +18,12 @@ const char *usage_end_name(enum usage_end end)
     return (unsigned)end < USAGE_END_COUNT ? end_names[end] : end_names[USAGE_END_OURS];
 }
 
-static void put_id(struct json_writer *w, const char *key, struct id128 id)
-{
-    char text[ID_TEXT_LEN + 1];
-
-    id_format(id, text);
-    json_put_text(w, key, text);
-}
-
 void usage_write(struct json_writer *w, const struct usage_record *r)
 {
     json_open(w, '{');
-    put_id(w, "request_id", r->request_id);
+    wire_put_id(w, "request_id", r->request_id);
     json_put_u64(w, "attempt", r->attempt);
-    put_id(w, "run_id", r->run_id);
+    wire_put_id(w, "run_id", r->run_id);
     json_put_text(w, "tenant", r->tenant);
     json_put_text(w, "key_id", r->key_id);
     json_put_text(w, "model", r->model);
@@ -51,18 +45,6 @@ void usage_write(struct json_writer *w, const struct usage_record *r)
     json_put_bool(w, "recovered", r->recovered);
     json_put_text(w, "ended_by", usage_end_name(r->ended_by));
     json_close(w, '}');
-}
-
-static int get_id(const json_t *object, const char *key, struct id128 *out, struct err *err)
-{
-    struct str text;
-    int r = json_get_str(object, key, true, &text, err);
-
-    if (r < 0)
-        return r;
-    if (!id_parse(text, out))
-        return err_set(err, ERR_INVALID, "'%s' is not a 26-character id", key);
-    return 0;
 }
 
 /* Names go into reports, files and log lines: printable ASCII without quotes only. */
@@ -120,9 +102,9 @@ static int read_identity(struct usage_record *r, const json_t *object, struct er
     uint64_t when = 0;
     int result;
 
-    if ((result = get_id(object, "request_id", &r->request_id, err)) < 0 ||
+    if ((result = wire_get_id(object, "request_id", &r->request_id, err)) < 0 ||
         (result = get_count(object, "attempt", &attempt, err)) < 0 ||
-        (result = get_id(object, "run_id", &r->run_id, err)) < 0 ||
+        (result = wire_get_id(object, "run_id", &r->run_id, err)) < 0 ||
         (result = get_name(object, "tenant", r->tenant, USAGE_TENANT_MAX, err)) < 0 ||
         (result = get_name(object, "key_id", r->key_id, USAGE_KEY_MAX, err)) < 0 ||
         (result = get_name(object, "model", r->model, USAGE_MODEL_MAX, err)) < 0 ||

@@ -7,14 +7,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/program.h"
 #include "billing/ledger/db.h"
 #include "billing/ledger/ledger_options.h"
 #include "billing/ledger/server.h"
 
-enum { DRAIN_MS = 10000, BODY_BYTES_MAX = INGEST_BYTES_MAX, EXIT_USAGE = 2 };
-
-static const char *const level_names[] = {"debug", "info", "warn", "error", NULL};
-static const char *const format_names[] = {"text", "json", NULL};
+enum { DRAIN_MS = 10000, BODY_BYTES_MAX = INGEST_BYTES_MAX };
 
 static const struct arg_option options[] = {
     {.name = "listen",
@@ -57,14 +55,14 @@ static const struct arg_option options[] = {
      .value_name = "LEVEL",
      .initial = "info",
      .help = "lowest level that is logged",
-     .choices = level_names},
+     .choices = program_log_levels},
     {.name = "log-format",
      .kind = ARG_TEXT,
      .offset = offsetof(struct ledger_settings, log_format),
      .value_name = "FORMAT",
      .initial = "text",
      .help = "form of a log line",
-     .choices = format_names},
+     .choices = program_log_formats},
 };
 
 const struct arg_command ledger_command = {
@@ -211,39 +209,16 @@ static int run(const struct ledger_settings *settings, struct err *err)
     return r;
 }
 
-static int print_help(void)
-{
-    struct buf text;
-
-    buf_init(&text, 65536);
-    if (args_help(&ledger_command, &text) == 0)
-        fwrite(text.ptr, 1, text.len, stdout);
-    buf_fini(&text);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     struct ledger_settings settings = {0};
-    enum log_level level = LOG_LEVEL_INFO;
-    enum log_format format = LOG_FORMAT_TEXT;
     struct err err = {0};
-    int positionals;
-    int r = args_parse(&ledger_command, argc, argv, &settings, &positionals, &err);
+    int r = program_arguments(&ledger_command, argc, argv, &settings, NULL);
 
-    if (r == ARGS_HELP)
-        return print_help();
-    if (r < 0) {
-        fprintf(stderr, "spate-ledger: %s\n", err_message(&err));
-        return EXIT_USAGE;
-    }
-    (void)log_level_parse(str_of(settings.log_level), &level);
-    (void)log_format_parse(str_of(settings.log_format), &format);
-    log_setup("spate-ledger", level, format, 2);
-    json_object_seed(0); /* before there are threads */
+    if (r != PROGRAM_RUN)
+        return r;
+    program_log(&ledger_command, settings.log_level, settings.log_format);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* unused, and a lock at each allocation */
     r = run(&settings, &err);
-    if (r < 0)
-        fprintf(stderr, "spate-ledger: %s\n", err_message(&err));
-    return r < 0 ? 1 : 0;
+    return r < 0 ? program_fail(&ledger_command, 1, err_message(&err)) : 0;
 }

@@ -4,9 +4,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/args.h"
 #include "base/mem.h"
+#include "base/program.h"
 
 enum { WORDS_MAX = 16, TEXT_MAX = 65536 };
 
@@ -177,6 +179,49 @@ static void finds_close_words(void **state)
     assert_null(args_closest("", words));
 }
 
+/* What program_arguments returns for the words, and what it writes to `stream`. */
+static int begin(char **words, int count, FILE *stream, char said[TEXT_MAX])
+{
+    struct values v = {0};
+    int fd = fileno(stream);
+    int kept = dup(fd);
+    int fds[2];
+    ssize_t length;
+    int r;
+
+    assert_int_equal(pipe(fds), 0);
+    assert_true(dup2(fds[1], fd) >= 0);
+    close(fds[1]);
+    r = program_arguments(&command, count, words, &v, NULL);
+    fflush(stream);
+    assert_true(dup2(kept, fd) >= 0);
+    close(kept);
+    length = read(fds[0], said, TEXT_MAX - 1);
+    assert_true(length >= 0);
+    said[length] = '\0';
+    close(fds[0]);
+    return r;
+}
+
+static void programs_begin_alike(void **state)
+{
+    static char said[TEXT_MAX];
+
+    (void)state;
+    assert_int_equal(begin((char *[]){"spate", "--count", "4", NULL}, 3, stderr, said),
+                     PROGRAM_RUN);
+    assert_string_equal(said, "");
+    assert_int_equal(begin((char *[]){"spate", "--count", "0", NULL}, 3, stderr, said),
+                     PROGRAM_USAGE);
+    assert_non_null(strstr(said, "spate test: "));
+    assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+    assert_int_equal(begin((char *[]){"spate", "-h", NULL}, 2, stdout, said), 0);
+    assert_non_null(strstr(said, "--count"));
+    mem_fail_after(0);
+    assert_int_equal(begin((char *[]){"spate", "-h", NULL}, 2, stderr, said), 1);
+    mem_fail_after(-1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +229,7 @@ int main(void)
         cmocka_unit_test(explains_mistakes_in_one_line),
         cmocka_unit_test(help_begins_with_examples),
         cmocka_unit_test(finds_close_words),
+        cmocka_unit_test(programs_begin_alike),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -309,7 +309,7 @@ static void contradictions_are_refused_alone(void **state)
 
         begin(&b, NULL);
         if (strcmp(cases[i].name, "tenant") == 0)
-            strcpy(batch[1].tenant, "other");
+            snprintf(batch[1].tenant, sizeof(batch[1].tenant), "other");
         else if (strcmp(cases[i].name, "counts") == 0)
             batch[1].counts.output = batch[1].counts.output + 1;
         else if (strcmp(cases[i].name, "sibling") == 0)

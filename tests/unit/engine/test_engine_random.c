@@ -6,11 +6,13 @@
  */
 #include "cmocka_plain.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "engine_rig.h"
 
 enum { CONTEXT = 96, LIVE_MAX = 24, PROMPT_MAX = 60, PREFIXES = 3 };
@@ -222,11 +224,14 @@ static void gives_each_request_what_it_gets_alone(void **state)
 
 static void keeps_its_books_over_a_long_run(void **state)
 {
-    const char *count = getenv("SPATE_SOAK_REQUESTS");
+    const char *text = getenv("SPATE_SOAK_REQUESTS");
+    int64_t count = 10000;
 
     (void)state;
+    if (text != NULL)
+        assert_true(str_to_i64(str_of(text), &count) && count > 0 && count <= INT_MAX);
     start(4711, 14);
-    run_until(count == NULL ? 10000 : atoi(count), LIVE_MAX, false);
+    run_until((int)count, LIVE_MAX, false);
     finish();
 }
 

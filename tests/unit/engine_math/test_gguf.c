@@ -87,17 +87,20 @@ static const struct {
 
 static void gguf_name(const char *name, char *out, size_t out_size)
 {
-    int layer = -1, skip = 0;
+    struct str rest = str_of(name);
+    struct str layer = STR_NONE;
 
-    if (sscanf(name, "model.layers.%d.%n", &layer, &skip) < 1)
-        skip = 0;
+    if (str_starts(rest, STR("model.layers."))) {
+        rest = str_slice(rest, strlen("model.layers."), rest.len);
+        layer = str_cut(&rest, '.');
+    }
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (strcmp(name + skip, names[i].name) != 0)
+        if (!str_is(rest, names[i].name))
             continue;
-        if (layer < 0)
+        if (layer.len == 0)
             snprintf(out, out_size, "%s", names[i].gguf);
         else
-            snprintf(out, out_size, "blk.%d.%s", layer, names[i].gguf);
+            snprintf(out, out_size, "blk.%.*s.%s", STR_ARG(layer), names[i].gguf);
         return;
     }
     fail_msg("no GGUF name for %s", name);

@@ -165,7 +165,7 @@ static void contradictions_are_refused_and_change_nothing(void **state)
     struct err err;
 
     (void)state;
-    strcpy(other.tenant, "evil");
+    snprintf(other.tenant, sizeof(other.tenant), "evil");
     assert_int_equal(usage_merge(&known, &other, &err), -ERR_INVALID);
     other = before;
     other.counts.output = 10;

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How programs begin: see program.h. */
+#include "base/program.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { HELP_BYTES_MAX = 64 << 10 };
+
+const char *const program_log_levels[] = {"debug", "info", "warn", "error", NULL};
+const char *const program_log_formats[] = {"text", "json", NULL};
+
+static int print_help(const struct arg_command *command)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+
+    buf_init(&text, HELP_BYTES_MAX);
+    if (args_help(command, &text) < 0)
+        return program_fail(command, 1, "no memory for the help");
+    if (fwrite(text.ptr, 1, text.len, stdout) != text.len || fflush(stdout) != 0)
+        return 1;
+    return 0;
+}
+
+int program_arguments(const struct arg_command *command, int argc, char **argv, void *values,
+                      int *positionals)
+{
+    struct err err = {0};
+    int count = 0;
+    int r = args_parse(command, argc, argv, values, &count, &err);
+
+    if (r == ARGS_HELP)
+        return print_help(command);
+    if (r < 0)
+        return program_fail(command, PROGRAM_USAGE, err_message(&err));
+    if (positionals != NULL)
+        *positionals = count;
+    return PROGRAM_RUN;
+}
+
+void program_log(const struct arg_command *command, const char *level, const char *format)
+{
+    enum log_level lowest = LOG_LEVEL_INFO;
+    enum log_format form = LOG_FORMAT_TEXT;
+
+    (void)log_level_parse(str_of(level), &lowest); /* the table lets no other names through */
+    (void)log_format_parse(str_of(format), &form);
+    log_setup(command->name, lowest, form, STDERR_FILENO);
+    json_object_seed(0);
+}
+
+int program_fail(const struct arg_command *command, int status, const char *message)
+{
+    fprintf(stderr, "%s: %s\n", command->name, message);
+    return status;
+}
