@@ -19,9 +19,10 @@ static bool must_rest(struct pass *p)
         pass_requeue(p, m->put_ms + PASS_PUT_WAIT_MS);
         return true;
     }
-    /* No answer, or no event: the next write has its precondition, so nothing can go wrong. */
+    /* No answer, or no event. Another write, with its precondition, finds out what is true. */
     m->put_ticket = 0;
     m->put_unseen = false;
+    m->put_unsure = true;
     return false;
 }
 
@@ -54,7 +55,7 @@ static void put_status(struct pass *p)
 
     (void)must(crd_model_status_write(p->seen, &before, NULL) == 0 ? before : NULL);
     (void)must(crd_model_status_write(&p->next, &after, NULL) == 0 ? after : NULL);
-    if (m->object->status != NULL && json_equal(before, after)) {
+    if (m->object->status != NULL && !m->put_unsure && json_equal(before, after)) {
         json_decref(after);
         return;
     }
@@ -75,8 +76,10 @@ static void run_steps(struct pass *p)
     pass_counts(p);
     pass_scale(p);
     pass_plan(p);
-    pass_going_away(p);
-    pass_create(p);
+    if (!p->m->put_unsure) { /* else what is seen may be older than what we wrote */
+        pass_going_away(p);
+        pass_create(p);
+    }
     pass_summary(p);
     put_status(p);
 }

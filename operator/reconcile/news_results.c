@@ -50,14 +50,20 @@ static void result_put(struct reconciler *r, const struct call *call,
     if (m == NULL || m->put_ticket != call->ticket)
         return;
     m->put_ticket = 0;
-    if (result->code < 0) {
+    if (result->code < 0)
         fail(r, call, result, "write status");
-        return;
+    if (result->code == 0 || err_class_of(result->code) == ERR_CLASS_CONFLICT) {
+        /* Written, or the view is stale: either way the next event shows what is. It may have come
+         * before this answer. */
+        m->put_unseen = m->object != NULL && strcmp(m->object->resource_version, m->put_base) == 0;
+        m->put_unsure = false;
+    } else {
+        m->put_unsure = true; /* a write that failed on its way may have arrived all the same */
     }
-    /* The event may have come before the answer. */
-    m->put_unseen = m->object != NULL && strcmp(m->object->resource_version, m->put_base) == 0;
-    queue_forget(&r->queue, str_of(call->key));
-    queue_add(&r->queue, str_of(call->key));
+    if (result->code == 0) {
+        queue_forget(&r->queue, str_of(call->key));
+        queue_add(&r->queue, str_of(call->key));
+    }
 }
 
 static void result_pod(struct reconciler *r, const struct call *call,

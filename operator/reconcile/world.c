@@ -121,6 +121,7 @@ static void forget_doings(struct world_model *m)
         world_create_remove(m, &m->creates[0]);
     m->put_ticket = 0;
     m->put_unseen = false;
+    m->put_unsure = false;
     m->autoscale = (struct autoscale_state){0};
     m->cold_start_count = 0;
     m->drain_hold_until_ms = 0;
@@ -158,8 +159,10 @@ struct world_model *world_model_set(struct world *w, struct str key, struct crd_
         world_model_settle(w, m);
         return world_model_find(w, key);
     }
-    if (m->put_unseen && strcmp(m->put_base, object->resource_version) != 0)
+    if (m->put_base != NULL && strcmp(m->put_base, object->resource_version) != 0) {
         m->put_unseen = false;
+        m->put_unsure = false;
+    }
     read_object(m);
     claim_set(w, m, m->spec.name);
     return m;

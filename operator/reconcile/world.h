@@ -116,7 +116,8 @@ struct world_model {
 
     uint64_t put_ticket; /* a status is being written; 0: none */
     bool put_unseen;     /* written, but the view still shows what was before */
-    char *put_base;      /* resourceVersion that it was written on */
+    bool put_unsure; /* a write may or may not have happened: nothing is done until that is known */
+    char *put_base;  /* resourceVersion that it was written on */
     int64_t put_ms;
 
     struct autoscale_state autoscale;
