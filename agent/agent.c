@@ -93,12 +93,25 @@ static void on_durable(void *user, uint64_t handle)
 
 /* --- heartbeats ----------------------------------------------------------------------------- */
 
+/* The step thread's own figures lack what it has not taken up yet; if it is stuck it never will,
+ * and that must not look like having nothing to do. */
+static void add_not_taken_up(const struct agent *a, struct engine_stats *stats)
+{
+    int submitted = 0;
+
+    for (const struct request *r = a->requests; r != NULL; r = r->next)
+        submitted += r->submitted;
+    if (submitted > stats->running + stats->waiting)
+        stats->waiting = submitted - stats->running;
+}
+
 static void on_heartbeat(void *object)
 {
     struct agent *a = object;
     struct engine_stats stats;
 
     runner_stats(a->runner, &stats);
+    add_not_taken_up(a, &stats);
     for (struct request *r = a->requests; r != NULL; r = r->next)
         request_heartbeat(r, &stats);
     loop_timer_start(&a->loop, &a->heartbeat, STREAM_HEARTBEAT_MS);

@@ -160,8 +160,10 @@ static int on_start(struct flight *f, const struct stream_event *event, struct e
     snprintf(f->digest, sizeof(f->digest), "%s", event->digest);
     f->records[f->record_count - 1].run_id = event->run_id;
     f->started = true;
-    f->pod->failures = 0;
     flight_snapshot(f);
+    if (f->state == FLIGHT_CANCELLING)
+        flight_attempt_cancel(
+            f); /* the first call may have come before the agent knew the attempt */
     return 0;
 }
 
@@ -174,6 +176,7 @@ static int on_chunk(struct flight *f, const struct stream_event *event, struct e
         return code;
     if (f->cached_tokens < 0)
         f->cached_tokens = (int64_t)event->counts.input_cached;
+    f->pod->failures = 0; /* a stuck engine's pod gets as far as START */
     r->counts = event->counts;
     r->delivered = f->client_gone ? r->delivered : event->position;
     f->last_step_ms = gateway_now_ms(f->g);

@@ -112,7 +112,7 @@ class Agent(Process):
     def counters(self):
         """Totals of every run of this pod, by run id."""
         files = sorted((self.folder / "data" / "runs").glob("*.*"))
-        command = [str(BIN / "spate-counters"), "--each", *map(str, files)]
+        command = [str(BIN / "spate-count"), "--each", *map(str, files)]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         return {run["run"]: run for run in map(json.loads, lines) if "run" in run}
 
