@@ -220,7 +220,8 @@ class FolderDeleted(Outage):
             time.sleep(2)
             shutil.rmtree(agent.folder / "data")
             second = Sampler(path, run)
-            time.sleep(1.5)
+            time.sleep(2)
+            second.killed = time.monotonic()
             agent.kill()
             if with_gateway:
                 self.rig.gateway.kill()
@@ -248,6 +249,7 @@ class Sampler:
     def __init__(self, path, run):
         self.path, self.run = path, run
         self.samples = []
+        self.killed = None
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.sample, daemon=True)
         self.thread.start()
@@ -261,10 +263,9 @@ class Sampler:
         self.thread.join()
 
     def last_second(self, name):
-        last = self.samples[-1][1][name]
-        changed = next(when for when, total in self.samples if total[name] == last)
-        before = [total[name] for when, total in self.samples if when < changed - 1 - self.SWEEP_S]
-        return last - (before[-1] if before else 0)
+        """Counted in the second before the kill."""
+        before = [total[name] for when, total in self.samples if when < self.killed - 1 - self.SWEEP_S]
+        return self.samples[-1][1][name] - before[-1]
 
 
 if __name__ == "__main__":
