@@ -115,7 +115,7 @@ class Whole(unittest.TestCase):
         """Each model is asked again around the moment at which it is stopped for want of requests."""
         system = self.system
         models = [f"brook-{i}" for i in range(violence.sized(5, 20))]
-        rounds = violence.sized(4, 50)
+        rounds = violence.sized(20, 50)
         system.apply(manifest(models, idle=1, most=1))
         system.make_keys("acme")
         answers = []
