@@ -31,7 +31,7 @@ static int connect_to(const char *address, struct err *err)
     if (fd < 0 || colon == NULL)
         return err_set(err, ERR_INVALID, "'%s' is no address that can be connected to", address);
     snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
-    to.sin_port = htons((uint16_t)atoi(colon + 1));
+    to.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
     if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
         return err_set(err, ERR_INVALID, "'%s' is no IPv4 address", host);
     if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
@@ -77,7 +77,7 @@ static bool has_first_event(struct str answer, int *status)
 
     if (end < 0 || answer.len < 12)
         return false;
-    *status = atoi(answer.ptr + sizeof("HTTP/1.1 ") - 1);
+    *status = (int)strtol(answer.ptr + sizeof("HTTP/1.1 ") - 1, NULL, 10);
     return *status != 200 ||
            str_find(str_slice(answer, (size_t)end, answer.len), STR("\ndata: ")) >= 0;
 }

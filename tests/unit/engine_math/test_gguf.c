@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -87,6 +88,7 @@ static const struct {
 
 static void gguf_name(const char *name, char *out, size_t out_size)
 {
+<<<<<<< HEAD
     struct str rest = str_of(name);
     struct str layer = STR_NONE;
 
@@ -96,6 +98,19 @@ static void gguf_name(const char *name, char *out, size_t out_size)
     }
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         if (!str_is(rest, names[i].name))
+=======
+    struct str prefix = STR("model.layers.");
+    int layer = -1;
+
+    if (str_starts(str_of(name), prefix)) {
+        char *dot;
+
+        layer = (int)strtol(name + prefix.len, &dot, 10);
+        name = dot + 1;
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (strcmp(name, names[i].name) != 0)
+>>>>>>> af3561b (tests: do without what lint refuses; format)
             continue;
         if (layer.len == 0)
             snprintf(out, out_size, "%s", names[i].gguf);

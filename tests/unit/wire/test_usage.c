@@ -2,6 +2,7 @@
 /* Usage records: the rule of charging, the merge, the round trip. */
 #include "cmocka_plain.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
