@@ -17,6 +17,8 @@ void sha256_hex(struct str data, char out[SHA256_HEX_LEN + 1]);
 
 /* CRC-32C (Castagnoli), of `data` appended to what `crc` covers; start with 0. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);
+/* The same for processors without an instruction for it; public for its test. */
+uint32_t crc32c_by_table(uint32_t crc, const void *data, size_t size);
 
 /* 64-bit non-cryptographic hash for tables (FNV-1a with a final mix); `seed` varies it. */
 uint64_t hash64(uint64_t seed, const void *data, size_t size);

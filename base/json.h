@@ -27,6 +27,13 @@ extern const struct json_limits json_limits_default;
 int json_read(json_t **out, struct str text, const struct json_limits *limits, const char *what,
               struct err *err);
 
+/* The same for who needs only the small members of a large text: string values longer than
+ * JSON_OUTLINE_KEEP bytes may come empty. Accepts and refuses exactly what json_read does; a
+ * message's column counts without what was left out. */
+enum { JSON_OUTLINE_KEEP = 4096 };
+int json_read_outline(json_t **out, struct str text, const struct json_limits *limits,
+                      const char *what, struct err *err);
+
 /*
  * Getters: `object` must be a JSON object (or NULL: treated as empty). A missing or null member is
  * -ERR_NOT_FOUND with nothing recorded in err when `required` is false (*out keeps its default),

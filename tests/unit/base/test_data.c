@@ -134,6 +134,9 @@ static void digests_match_their_vectors(void **state)
     assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     assert_int_equal(crc32c(0, "123456789", 9), 0xe3069283);
     assert_int_equal(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
+    assert_int_equal(crc32c_by_table(0, "123456789", 9), 0xe3069283);
+    for (size_t length = 0; length < sizeof(hex); length++)
+        assert_int_equal(crc32c(7, hex, length), crc32c_by_table(7, hex, length));
     assert_true(hex_parse(STR("00ff10ab"), bytes, 4));
     assert_false(hex_parse(STR("00ff10AB"), bytes, 4)); /* one spelling only */
     assert_int_equal(bytes[3], 0xab);

@@ -45,6 +45,9 @@ static const struct {
     {&cli_up, {"up", "--gateway-listen"}, CLI_USAGE},
     {&cli_up, {"up", "--gateway-listen", "somewhere"}, CLI_ERROR},
     {&cli_completion, {"completion", "tcsh"}, CLI_USAGE},
+    {&cli_bench, {"bench", "gatewy"}, CLI_USAGE},
+    {&cli_bench, {"bench", "--jsn"}, CLI_USAGE},
+    {&cli_bench, {"bench", "gateway"}, CLI_NOT_READY}, /* not beside the test program */
     {&cli_version, {"version", "now"}, CLI_USAGE},
     {&cli_help, {"help", "nothing"}, CLI_USAGE},
     {&cli_doctor, {"doctor", "--jsn"}, CLI_USAGE},
