@@ -212,6 +212,8 @@ static int load_one(void *user, uint64_t sequence, struct str json)
 
     if (r == 0)
         r = usage_read(&record, tree, &err);
+    if (r == -ERR_NO_MEMORY)
+        return r; /* nothing is wrong with the record: the agent does not start */
     if (r < 0)
         return meter_quarantine(b->meter, json, err_message(&err), &err);
     b->durable_sequence = sequence; /* it was read from the disk */

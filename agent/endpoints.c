@@ -167,7 +167,7 @@ static void bad_request(struct http_exchange *x, const struct err *err)
 {
     struct openai_error error;
 
-    openai_error_set(&error, OPENAI_BAD_REQUEST, NULL, "%s", err_message(err));
+    openai_error_from(&error, OPENAI_BAD_REQUEST, NULL, err);
     agent_respond_error(x, &error);
 }
 

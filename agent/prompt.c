@@ -27,7 +27,7 @@ static int open_envelope(struct prompt *p, const json_t **request)
     }
     *request = json_object_get(p->tree, "request");
     if (stream_attempt_read(&p->attempt, attempt, &p->arena, &err) < 0)
-        return openai_error_set(&p->error, OPENAI_BAD_REQUEST, "spate", "%s", err_message(&err));
+        return openai_error_from(&p->error, OPENAI_BAD_REQUEST, "spate", &err);
     return 0;
 }
 
@@ -77,7 +77,7 @@ static int render(struct prompt *p, struct buf *text)
     if (r == -ERR_NO_MEMORY)
         return server_error(p, &err);
     if (r < 0)
-        return openai_error_set(&p->error, OPENAI_BAD_REQUEST, "messages", "%s", err_message(&err));
+        return openai_error_from(&p->error, OPENAI_BAD_REQUEST, "messages", &err);
     return 0;
 }
 
@@ -223,7 +223,7 @@ static int check_engine(struct prompt *p)
                                     e->sampling.bias[i].id, plan->vocab_size);
     }
     if (engine_check(plan, e, &err) < 0)
-        return openai_error_set(&p->error, OPENAI_BAD_REQUEST, NULL, "%s", err_message(&err));
+        return openai_error_from(&p->error, OPENAI_BAD_REQUEST, NULL, &err);
     return 0;
 }
 
@@ -257,7 +257,7 @@ static int make_text(struct prompt *p, bool reasons)
 
     if (text_stream_new(&p->text, p->agent->tokenizer, &options, &err) == 0)
         return 0;
-    return openai_error_set(&p->error, OPENAI_BAD_REQUEST, "stop", "%s", err_message(&err));
+    return openai_error_from(&p->error, OPENAI_BAD_REQUEST, "stop", &err);
 }
 
 static int prepare(struct prompt *p)
@@ -267,7 +267,7 @@ static int prepare(struct prompt *p)
     bool reasons;
 
     if (json_read(&p->tree, p->body, &json_limits_default, "the body", &err) < 0)
-        return openai_error_set(&p->error, OPENAI_BAD_JSON, NULL, "%s", err_message(&err));
+        return openai_error_from(&p->error, OPENAI_BAD_JSON, NULL, &err);
     if (open_envelope(p, &request) < 0 ||
         openai_request_read(&p->request, p->endpoint, request, &p->arena, &p->error) < 0 ||
         make_ids(p, &reasons) < 0 || check_lengths(p) < 0 || make_text(p, reasons) < 0)

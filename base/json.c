@@ -4,7 +4,27 @@
 
 #include <inttypes.h>
 
+#include "base/mem.h"
+
 const struct json_limits json_limits_default = {.max_bytes = 32U << 20, .max_depth = 64};
+
+/* An allocation of jansson failed in this thread: it calls that a syntax error, or keeps silent. */
+static _Thread_local bool memory_ran_out;
+
+static void *allocate(size_t size)
+{
+    void *memory = mem_resize(NULL, size, 1);
+
+    if (memory == NULL)
+        memory_ran_out = true;
+    return memory;
+}
+
+void json_begin(void)
+{
+    json_set_alloc_funcs(allocate, mem_free);
+    json_object_seed(0);
+}
 
 /* jansson's own depth limit is fixed at compile time, so ours is checked before the parse. */
 static int check_depth(struct str text, int max_depth)
@@ -45,9 +65,12 @@ int json_read(json_t **out, struct str text, const struct json_limits *limits, c
         return err_set(err, ERR_LIMIT, "%s nests deeper than %d levels", what, limits->max_depth);
     if (text.len == 0)
         return err_set(err, ERR_SYNTAX, "%s is empty where JSON is expected", what);
+    memory_ran_out = false;
     tree = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &where);
-    if (tree == NULL && json_error_code(&where) == json_error_out_of_memory)
+    if (memory_ran_out || (tree == NULL && json_error_code(&where) == json_error_out_of_memory)) {
+        json_decref(tree); /* may lack a part */
         return err_no_memory(err);
+    }
     if (tree == NULL)
         return err_set(err, ERR_SYNTAX, "%s is not valid JSON: line %d column %d: %s", what,
                        where.line, where.column, where.text);

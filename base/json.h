@@ -15,6 +15,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
+/* Once in each program, before there are threads and trees: lets jansson allocate through mem.h,
+ * so that lack of memory is told from bad input, and seeds the hash of its objects. */
+void json_begin(void);
+
 struct json_limits {
     size_t max_bytes;
     int max_depth;

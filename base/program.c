@@ -50,7 +50,7 @@ void program_log(const struct arg_command *command, const char *level, const cha
     (void)log_level_parse(str_of(level), &lowest); /* the table lets no other names through */
     (void)log_format_parse(str_of(format), &form);
     log_setup(command->name, lowest, form, STDERR_FILENO);
-    json_object_seed(0);
+    json_begin();
 }
 
 int program_fail(const struct arg_command *command, int status, const char *message)

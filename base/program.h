@@ -26,7 +26,7 @@ enum { PROGRAM_RUN = -1, PROGRAM_USAGE = 2 };
 int program_arguments(const struct arg_command *command, int argc, char **argv, void *values,
                       int *positionals);
 
-/* Sets up the log on stderr, by names of the lists above, and seeds the hash of JSON objects. */
+/* Sets up the log on stderr, by names of the lists above, and the JSON library. */
 void program_log(const struct arg_command *command, const char *level, const char *format);
 
 /* One line on stderr, "<program>: <message>"; returns `status`. */

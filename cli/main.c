@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
 
 int main(int argc, char **argv)
@@ -10,6 +11,7 @@ int main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "help";
     const struct cli_command *command;
 
+    json_begin();
     signal(SIGPIPE, SIG_IGN); /* `spate get | head` ends by a failed write */
     if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)
         word = "help";

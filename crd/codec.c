@@ -245,7 +245,7 @@ static json_t *encode_element(const struct crd_kind *kind, const struct crd_fiel
 static int encode_list(const struct crd_kind *kind, const struct crd_field *field, const char *base,
                        json_t *object, const char *name)
 {
-    json_auto_t *list = json_array();
+    json_auto_t *list = NULL;
     char path[PATH_MAX_BYTES];
     const struct crd_field *row;
     const char *elements;
@@ -255,6 +255,9 @@ static int encode_list(const struct crd_kind *kind, const struct crd_field *fiel
     memcpy(&count, base + field->count_offset, sizeof(count));
     if (count == 0)
         return 0;
+    list = json_array();
+    if (list == NULL)
+        return -ERR_NO_MEMORY;
     snprintf(path, sizeof(path), "%s[]", field->path);
     row = crd_field_find(kind, str_of(path));
     for (int i = 0; i < count; i++) {

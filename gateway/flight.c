@@ -371,7 +371,7 @@ void flight_start(struct gateway *g, struct http_exchange *x, enum openai_endpoi
     struct flight *f;
 
     if (json_read_outline(&tree, x->body, &json_limits_default, "the body", &err) < 0)
-        (void)openai_error_set(&error, OPENAI_BAD_JSON, NULL, "%s", err_message(&err));
+        (void)openai_error_from(&error, OPENAI_BAD_JSON, NULL, &err);
     else if (openai_peek(&peek, tree, &error) == 0) {
         m = table_model(&g->table, key->tenant, peek.model);
         if (m == NULL)

@@ -99,6 +99,9 @@ struct openai_error {
 /* Returns -1, so that a failing branch is one line. */
 int openai_error_set(struct openai_error *e, enum openai_error_code code, const char *param,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same from an err: `code`, but OPENAI_SERVER where the fault is ours (no memory). */
+int openai_error_from(struct openai_error *e, enum openai_error_code code, const char *param,
+                      const struct err *err);
 /* {"error":{"message","type","param","code"}} */
 void openai_error_write(struct buf *out, const struct openai_error *e);
 

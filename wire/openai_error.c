@@ -30,6 +30,14 @@ int openai_error_set(struct openai_error *e, enum openai_error_code code, const 
     return -1;
 }
 
+int openai_error_from(struct openai_error *e, enum openai_error_code code, const char *param,
+                      const struct err *err)
+{
+    if (err->code == ERR_NO_MEMORY)
+        return openai_error_set(e, OPENAI_SERVER, NULL, "%s", err_message(err));
+    return openai_error_set(e, code, param, "%s", err_message(err));
+}
+
 void openai_error_write(struct buf *out, const struct openai_error *e)
 {
     const struct openai_error_fact *fact = openai_error_fact(e->code);

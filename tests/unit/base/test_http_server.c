@@ -371,7 +371,7 @@ static void cuts_off_clients_that_do_not_read(void **state)
     wait_ready(&k);
     for (int i = 0; i < 20; i++)
         fixture_call(&f, write_kept, &k);
-    assert_true(k.pending > 0);
+    assert_true(k.pending > 0 || k.disconnects > 0); /* slow machines: cut off already */
     for (int turn = 0; turn < 400 && k.disconnects == 0; turn++) {
         usleep(5000);
         fixture_call(&f, look_kept, &k);

@@ -164,6 +164,13 @@ static void errors_are_objects(void **state)
                                &json_limits_default, "expected", &err),
                      0);
     assert_true(json_equal(tree, expected));
+    (void)err_set(&err, ERR_SYNTAX, "not JSON");
+    assert_int_equal(openai_error_from(&error, OPENAI_BAD_JSON, "p", &err), -1);
+    assert_int_equal(error.code, OPENAI_BAD_JSON);
+    assert_string_equal(error.param, "p");
+    (void)err_no_memory(&err); /* not the client's fault */
+    assert_int_equal(openai_error_from(&error, OPENAI_BAD_JSON, "p", &err), -1);
+    assert_int_equal(error.code, OPENAI_SERVER);
     buf_fini(&text);
 }
 
