@@ -231,11 +231,7 @@ static void keeps_its_books_over_a_long_run(void **state)
     if (text != NULL)
         assert_true(str_to_i64(str_of(text), &count) && count > 0 && count <= INT_MAX);
     start(4711, 14);
-<<<<<<< HEAD
     run_until((int)count, LIVE_MAX, false);
-=======
-    run_until(count == NULL ? 10000 : (int)strtol(count, NULL, 10), LIVE_MAX, false);
->>>>>>> af3561b (tests: do without what lint refuses; format)
     finish();
 }
 
