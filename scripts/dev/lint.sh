@@ -39,11 +39,15 @@ lint_code() {
 }
 
 # Functions with a better way in base/, or with none at all: unbounded, locale-bound, not reentrant.
-LINT_BANNED='sprintf|vsprintf|strcpy|strcat|strncpy|strncat|strtok|gets|scanf|sscanf|fscanf|atoi|atol|atoll|atof|gmtime|localtime|asctime|ctime|alloca|setjmp|longjmp|tmpnam|mktemp|rand|srand|system|popen'
+LINT_BANNED='sprintf|vsprintf|strcpy|strcat|strncpy|strncat|strtok|gets|scanf|sscanf|fscanf|atoi|atol|atoll|atof|gmtime|localtime|asctime|ctime|alloca|setjmp|longjmp|tmpnam|mktemp|rand|srand'
+# Besides, in the programs themselves: a shell between two programs.
+LINT_BANNED_SHELL='system|popen'
 
 lint_banned() {
     lint_found 'banned function' "$(c_files | lint_code |
         grep -E "(^|[^A-Za-z0-9_.>])($LINT_BANNED)[ ]*\(" || true)"
+    lint_found 'a shell between programs' "$(c_files | grep -v '^tests/' | lint_code |
+        grep -E "(^|[^A-Za-z0-9_.>])($LINT_BANNED_SHELL)[ ]*\(" || true)"
 }
 
 # All memory is taken through base/mem.h, so that the n-th allocation can be made to fail. Giving it

@@ -88,7 +88,6 @@ static const struct {
 
 static void gguf_name(const char *name, char *out, size_t out_size)
 {
-<<<<<<< HEAD
     struct str rest = str_of(name);
     struct str layer = STR_NONE;
 
@@ -98,19 +97,6 @@ static void gguf_name(const char *name, char *out, size_t out_size)
     }
     for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
         if (!str_is(rest, names[i].name))
-=======
-    struct str prefix = STR("model.layers.");
-    int layer = -1;
-
-    if (str_starts(str_of(name), prefix)) {
-        char *dot;
-
-        layer = (int)strtol(name + prefix.len, &dot, 10);
-        name = dot + 1;
-    }
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (strcmp(name, names[i].name) != 0)
->>>>>>> af3561b (tests: do without what lint refuses; format)
             continue;
         if (layer.len == 0)
             snprintf(out, out_size, "%s", names[i].gguf);
