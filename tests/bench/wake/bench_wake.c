@@ -253,6 +253,8 @@ int main(int argc, char **argv)
     r = start(&s, settings.model, &out, &err);
     if (r == 0)
         r = measure(&b, &s, (int)settings.runs, &out, &err);
+    if (r == 0)
+        r = wait_zero(&s, &out, &err); /* pods outlive their operator, for its successor */
     bench_process_stop(&s.up);
     if (r == 0)
         bench_folder_remove(s.folder); /* else it tells what went wrong */
