@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "tests/bench/common/bench.h"
 
-enum { POLL_US = 100, STAT_MAX = 4096, STAT_UTIME_FIELD = 14 };
+enum { POLL_US = 100, READ_BYTES = 4096, STAT_MAX = 4096, STAT_UTIME_FIELD = 14 };
 
 int bench_folder_make(char out[BENCH_PATH_MAX], struct err *err)
 {
@@ -56,15 +56,14 @@ int bench_program(char out[BENCH_PATH_MAX], const char *name, struct err *err)
 }
 
 /* In the child: never returns. */
-static void become(const char *program, const char *const *args, const char *log, int cpu)
+static void become(const char *program, const char *const *args, int out, int errors, int cpu)
 {
-    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     char *argv[BENCH_ARGS_MAX + 1];
     cpu_set_t set;
     int count = 0;
 
     while (args[count] != NULL && count < BENCH_ARGS_MAX) {
-        argv[count] = strdup(args[count]);
+        argv[count] = mem_strdup(args[count]);
         count++;
     }
     argv[count] = NULL;
@@ -73,15 +72,23 @@ static void become(const char *program, const char *const *args, const char *log
     CPU_SET((unsigned)(cpu < 0 ? 0 : cpu), &set);
     if (cpu >= 0)
         (void)sched_setaffinity(0, sizeof(set), &set);
-    dup2(fd, 1);
-    dup2(fd, 2);
+    dup2(out, STDOUT_FILENO);
+    dup2(errors, STDERR_FILENO);
     execv(program, argv);
     _exit(127);
+}
+
+static int open_log(const char *path, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+
+    return fd < 0 ? err_errno(err, errno, "can't open %s", path) : fd;
 }
 
 int bench_process_start(struct bench_process *p, const char *folder, const char *const *args,
                         int cpu, struct err *err)
 {
+    CLEANUP(fd_closep) int log = -1;
     char program[BENCH_PATH_MAX];
     int r = bench_program(program, args[0], err);
 
@@ -89,6 +96,9 @@ int bench_process_start(struct bench_process *p, const char *folder, const char 
         return r;
     snprintf(p->name, sizeof(p->name), "%s", args[0]);
     snprintf(p->log, sizeof(p->log), "%.400s/%s.log", folder, p->name);
+    log = open_log(p->log, err);
+    if (log < 0)
+        return log;
     fflush(stdout);
     p->pid = fork();
     if (p->pid < 0) {
@@ -96,7 +106,44 @@ int bench_process_start(struct bench_process *p, const char *folder, const char 
         return err_errno(err, errno, "can't start %s", program);
     }
     if (p->pid == 0)
-        become(program, args, p->log, cpu);
+        become(program, args, log, log, cpu);
+    return 0;
+}
+
+int bench_process_output(struct buf *out, const char *folder, const char *const *args,
+                         struct err *err)
+{
+    CLEANUP(fd_closep) int log = -1;
+    char program[BENCH_PATH_MAX];
+    char path[BENCH_PATH_MAX];
+    int ends[2];
+    ssize_t got = 1;
+    int status = 0;
+    pid_t pid;
+    int r = bench_program(program, args[0], err);
+
+    if (r < 0)
+        return r;
+    snprintf(path, sizeof(path), "%.400s/%s.err", folder, args[0]);
+    log = open_log(path, err);
+    if (log < 0)
+        return log;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_errno(err, errno, "can't make a pipe");
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0)
+        become(program, args, ends[1], log, -1);
+    close(ends[1]);
+    while (pid > 0 && got > 0) {
+        char *room = buf_reserve(out, READ_BYTES);
+
+        got = room == NULL ? -1 : read(ends[0], room, READ_BYTES);
+        out->len += got > 0 ? (size_t)got : 0;
+    }
+    close(ends[0]);
+    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+        return err_set(err, ERR_INTERNAL, "%s %s failed; see %s", args[0], args[1], path);
     return 0;
 }
 

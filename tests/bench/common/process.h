@@ -9,6 +9,7 @@
 
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -45,6 +46,10 @@ int bench_process_address(const struct bench_process *p, char out[BENCH_ADDRESS_
                           struct err *err);
 /* SIGTERM, then SIGKILL after BENCH_STOP_MS; waits. Harmless if it does not run. */
 void bench_process_stop(struct bench_process *p);
+/* Runs a program to its end and gives its stdout; its stderr goes to folder/NAME.err. An exit code
+ * other than 0 is -ERR_INTERNAL. */
+int bench_process_output(struct buf *out, const char *folder, const char *const *args,
+                         struct err *err);
 /* User and system time of a running process so far, in seconds; -1 if it is not known. */
 double bench_process_cpu_s(const struct bench_process *p);
 

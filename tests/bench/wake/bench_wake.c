@@ -73,27 +73,14 @@ struct setup {
     char key[256];
 };
 
-/* Runs `spate ARGUMENTS` on the installation and gives its output; its failure is an error. */
-static int spate(const struct setup *s, const char *arguments, struct buf *out, struct err *err)
+/* Runs `spate` on the installation and gives its output. */
+static int spate(const struct setup *s, const char *const *args, struct buf *out, struct err *err)
 {
-    char line[2 * BENCH_PATH_MAX + 256];
-    FILE *pipe;
-    char *room;
-    int status;
-
-    snprintf(line, sizeof(line), "'%s' %s 2>>'%s/spate.err'", s->spate, arguments, s->folder);
-    pipe = popen(line, "re");
-    if (pipe == NULL)
-        return err_set(err, ERR_IO, "can't start spate");
     buf_clear(out);
-    while ((room = buf_reserve(out, 4096)) != NULL && !feof(pipe))
-        out->len += fread(room, 1, 4096, pipe);
-    status = pclose(pipe);
-    if (status != 0)
-        return err_set(err, ERR_INTERNAL, "`spate %s` failed; see %s/spate.err", arguments,
-                       s->folder);
-    return 0;
+    return bench_process_output(out, s->folder, args, err);
 }
+
+#define SPATE(...) ((const char *const[]){"spate", __VA_ARGS__, NULL})
 
 /* "http://127.0.0.1:8080" of endpoints.json to an address. */
 static int read_gateway(struct setup *s, struct err *err)
@@ -127,7 +114,7 @@ static int wait_ready(struct setup *s, struct buf *out, struct err *err)
     double end = bench_now_ms() + READY_MS;
     int r;
 
-    while ((r = spate(s, "get md", out, err)) < 0 || (r = read_gateway(s, err)) < 0) {
+    while ((r = spate(s, SPATE("get", "md"), out, err)) < 0 || (r = read_gateway(s, err)) < 0) {
         if (bench_now_ms() > end)
             return r;
         bench_sleep_us(POLL_US);
@@ -138,19 +125,17 @@ static int wait_ready(struct setup *s, struct buf *out, struct err *err)
 static int apply(struct setup *s, const char *model, struct buf *out, struct err *err)
 {
     char path[BENCH_PATH_MAX];
-    char arguments[BENCH_PATH_MAX + 32];
     struct buf manifest;
     struct str key;
     int r;
 
     snprintf(path, sizeof(path), "%.400s/bench.yaml", s->folder);
-    snprintf(arguments, sizeof(arguments), "apply -f '%s'", path);
     buf_init(&manifest, OUTPUT_MAX);
     buf_printf(&manifest, OBJECTS, model);
     r = file_write_atomic(path, buf_str(&manifest), 0600, err);
     buf_fini(&manifest);
-    if (r < 0 || (r = spate(s, arguments, out, err)) < 0 ||
-        (r = spate(s, "tenant key create bench", out, err)) < 0)
+    if (r < 0 || (r = spate(s, SPATE("apply", "-f", path), out, err)) < 0 ||
+        (r = spate(s, SPATE("tenant", "key", "create", "bench"), out, err)) < 0)
         return r;
     key = str_trim(buf_str(out));
     snprintf(s->key, sizeof(s->key), "%.*s", STR_ARG(key));
@@ -198,7 +183,7 @@ static int wait_zero(const struct setup *s, struct buf *out, struct err *err)
     double end = bench_now_ms() + ZERO_MS;
     int r;
 
-    while ((r = spate(s, "get pods --no-headers", out, err)) == 0 &&
+    while ((r = spate(s, SPATE("get", "pods", "--no-headers"), out, err)) == 0 &&
            str_trim(buf_str(out)).len > 0) {
         if (bench_now_ms() > end)
             return err_set(err, ERR_TIMEOUT, "the pod did not go away: %.*s",
@@ -268,6 +253,8 @@ int main(int argc, char **argv)
     r = start(&s, settings.model, &out, &err);
     if (r == 0)
         r = measure(&b, &s, (int)settings.runs, &out, &err);
+    if (r == 0)
+        r = wait_zero(&s, &out, &err); /* pods outlive their operator, for its successor */
     bench_process_stop(&s.up);
     if (r == 0)
         bench_folder_remove(s.folder); /* else it tells what went wrong */
