@@ -349,6 +349,7 @@ class Rig:
         for process in [*self.agents.values(), self.gateway]:
             process.stop()
         self.plane.server.shutdown()
+        self.plane.server.server_close()
         if exception[0] is None:
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
