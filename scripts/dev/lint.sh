@@ -17,6 +17,7 @@ dev_lint() {
     lint_memory
     lint_licence
     lint_places
+    lint_merges
     lint_format
     lint_sizes
     [ $tidy = no ] || lint_tidy
@@ -71,6 +72,10 @@ lint_places() {
     local pattern='(^|[^a-z.])/wo''rk/|(pypi|npmjs|crates|golang|deb\.debian|registry\.[a-z]+)\.(o''rg|i''o|c''om)'
 
     lint_found 'a path or host of one machine' "$(tree_files | xargs -r grep -nIE "$pattern" || true)"
+}
+
+lint_merges() {
+    lint_found 'a mark of a merge' "$(tree_files | xargs -r grep -nIE '^(<{7}|>{7})( |$)' || true)"
 }
 
 lint_format() {
