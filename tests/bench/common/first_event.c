@@ -25,13 +25,16 @@ static int connect_to(const char *address, struct err *err)
     CLEANUP(fd_closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const char *colon = strrchr(address, ':');
     char host[64];
+    uint64_t port = 0;
     int connected;
     int yes = 1;
 
     if (fd < 0 || colon == NULL)
         return err_set(err, ERR_INVALID, "'%s' is no address that can be connected to", address);
     snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
-    to.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    if (!str_to_u64(str_of(colon + 1), &port) || port > UINT16_MAX)
+        return err_set(err, ERR_INVALID, "'%s' has no port", address);
+    to.sin_port = htons((uint16_t)port);
     if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
         return err_set(err, ERR_INVALID, "'%s' is no IPv4 address", host);
     if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) != 0)
@@ -74,10 +77,13 @@ static int send_request(int fd, const char *path, const char *key, struct str bo
 static bool has_first_event(struct str answer, int *status)
 {
     int64_t end = str_find(answer, STR("\r\n\r\n"));
+    size_t at = strlen("HTTP/1.1 ");
+    uint64_t number = 0;
 
     if (end < 0 || answer.len < 12)
         return false;
-    *status = (int)strtol(answer.ptr + sizeof("HTTP/1.1 ") - 1, NULL, 10);
+    (void)str_to_u64(str_slice(answer, at, at + 3), &number);
+    *status = (int)number;
     return *status != 200 ||
            str_find(str_slice(answer, (size_t)end, answer.len), STR("\ndata: ")) >= 0;
 }
