@@ -128,23 +128,15 @@ static void finish(struct local_pod *pod)
     pods_remove_folder(pod, removed);
 }
 
-static void process_ended(void *user, int status)
+static void grace_over(void *object)
 {
-    struct local_pod *pod = user;
-    char why[64];
+    struct local_pod *pod = object;
 
-    if (pod->deleting) {
-        finish(pod);
-        return;
-    }
-    if (status == -1)
-        snprintf(why, sizeof(why), "the agent ended");
-    else if (WIFSIGNALED(status))
-        snprintf(why, sizeof(why), "the agent was ended by signal %d", WTERMSIG(status));
-    else
-        snprintf(why, sizeof(why), "the agent ended with status %d", WEXITSTATUS(status));
-    crash(pod, why);
+    log_warn("an agent did not end in its grace time and is killed", LOG_STR("pod", pod->name));
+    process_signal(&pod->process, SIGKILL);
 }
+
+static void process_ended(void *user, int status);
 
 static void check_log(void *object)
 {
@@ -170,6 +162,70 @@ static void prepare_process(struct local_pod *pod)
         .on_exit = process_ended,
         .user = pod,
     };
+}
+
+/* The agent listens, so it has read what earlier runs left: it may end as soon as that is told. */
+static void poll_farewell(void *object)
+{
+    struct local_pod *pod = object;
+    int64_t ran_ms = clock_mono_ms(pod->owner->options.clock) - pod->started_ms;
+
+    if (pods_read_address(pod)) {
+        changed(pod, PLATFORM_MODIFIED);
+        process_signal(&pod->process, SIGTERM);
+        set_timer(pod, &pod->timer, grace_over, PODS_ADOPTED_GRACE_MS);
+    } else if (ran_ms > PODS_ADOPTED_GRACE_MS) {
+        grace_over(pod);
+    } else {
+        loop_timer_start(pod->owner->options.loop, &pod->timer, PODS_ADDRESS_POLL_MS);
+    }
+}
+
+/*
+ * The end of a pod that is to go. One that crashed may have usage that no gateway has taken, and
+ * its folder is the only place of it: it is started once more, so that it can report.
+ */
+static void leave(struct local_pod *pod, bool crashed)
+{
+    struct err err = {0};
+
+    if (pod->busy || !crashed || !pods_has_run(pod)) {
+        finish(pod);
+        return;
+    }
+    if (pod->farewells >= PODS_FAREWELLS_MAX) {
+        log_error("a pod's usage may be lost: it crashed each time it was to report it",
+                  LOG_STR("pod", pod->name));
+        finish(pod);
+        return;
+    }
+    pod->farewells++;
+    prepare_process(pod);
+    if (pods_start_agent(pod, &err) < 0) {
+        log_error("a pod can't report its usage", LOG_STR("pod", pod->name), LOG_ERR(&err));
+        finish(pod);
+        return;
+    }
+    watch_run(pod);
+    set_timer(pod, &pod->timer, poll_farewell, 1);
+}
+
+static void process_ended(void *user, int status)
+{
+    struct local_pod *pod = user;
+    char why[64];
+
+    if (pod->deleting) {
+        leave(pod, status == -1 || WIFSIGNALED(status));
+        return;
+    }
+    if (status == -1)
+        snprintf(why, sizeof(why), "the agent ended");
+    else if (WIFSIGNALED(status))
+        snprintf(why, sizeof(why), "the agent was ended by signal %d", WTERMSIG(status));
+    else
+        snprintf(why, sizeof(why), "the agent ended with status %d", WEXITSTATUS(status));
+    crash(pod, why);
 }
 
 static void start(void *object)
@@ -245,14 +301,6 @@ void local_pods_create(struct local_pods *pods, const struct platform_pod_spec *
 
 /* --- the end of a pod ------------------------------------------------------------------------- */
 
-static void grace_over(void *object)
-{
-    struct local_pod *pod = object;
-
-    log_warn("an agent did not end in its grace time and is killed", LOG_STR("pod", pod->name));
-    process_signal(&pod->process, SIGKILL);
-}
-
 static struct local_pod *find_exact(struct local_pods *pods, struct str name_space, struct str name,
                                     struct str uid, int *r, struct err *err)
 {
@@ -283,7 +331,7 @@ int local_pods_delete(struct local_pods *pods, struct str name_space, struct str
     if (first)
         pods_mark_deleting(pod);
     if (pod->process.pid == 0) {
-        finish(pod); /* crashed, or still being written */
+        leave(pod, true); /* crashed, or still being written */
     } else {
         process_signal(&pod->process, grace_ms > 0 ? SIGTERM : SIGKILL);
         process_signal(&pod->process, SIGCONT);
@@ -328,7 +376,7 @@ static void adopt(struct local_pod *pod)
     pod->phase = PLATFORM_POD_CRASHED;
     snprintf(pod->message, sizeof(pod->message), "the agent ended while no operator ran");
     if (pod->deleting) {
-        finish(pod);
+        leave(pod, true);
         return;
     }
     set_timer(pod, &pod->timer, start, 0);

@@ -29,6 +29,7 @@ enum {
     PODS_STABLE_MS = 60 * 1000,   /* a run as long as this clears the back-off */
     PODS_LOG_BYTES_MAX = 8 << 20, /* then agent.log becomes agent.log.1 */
     PODS_LOG_CHECK_MS = 5 * 1000,
+    PODS_FAREWELLS_MAX = 3, /* starts of a pod that crashed on its way out, to report its usage */
 };
 
 struct local_pod {
@@ -50,6 +51,7 @@ struct local_pod {
     struct process process;
     int64_t started_ms;      /* monotonic, of this run */
     int crashes;             /* in a row */
+    int farewells;           /* starts since it is being deleted */
     struct loop_timer timer; /* address, restart or grace: what the phase says */
     struct loop_timer log_timer;
 };

@@ -384,6 +384,14 @@ int pods_start_agent(struct local_pod *pod, struct err *err)
                          err);
 }
 
+bool pods_has_run(const struct local_pod *pod)
+{
+    char path[PODS_PATH_MAX];
+
+    path_in(pod, "data/runs", path);
+    return file_exists(path);
+}
+
 bool pods_read_address(struct local_pod *pod)
 {
     CLEANUP(buf_fini) struct buf text = {0};

@@ -22,6 +22,8 @@ void pods_remove_folder(struct local_pod *pod, local_pods_done done);
 void pods_mark_deleting(const struct local_pod *pod);
 /* Starts the process in the folder. */
 int pods_start_agent(struct local_pod *pod, struct err *err);
+/* Whether an agent ever ran in the folder: then there may be usage in it. */
+bool pods_has_run(const struct local_pod *pod);
 /* True once the agent of this run has written where it listens. */
 bool pods_read_address(struct local_pod *pod);
 void pods_rotate_log(const struct local_pod *pod);
