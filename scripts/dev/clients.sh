@@ -3,12 +3,8 @@
 
 test_clients_all() {
     if [ -n "$(packages_missing clients)" ]; then
-        if in_ci; then
-            dev_deps clients
-        else
-            test_missing clients "install $(packages_missing clients | tr '\n' ' ')by ./dev deps clients"
-            return
-        fi
+        test_missing clients "./dev deps clients installs $(packages_missing clients | tr '\n' ' ')"
+        return
     fi
     SPATE_BIN=$SPATE_ROOT/build/dev/bin test_sum 'official clients' tests/clients/run.sh
 }

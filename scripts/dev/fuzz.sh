@@ -13,7 +13,7 @@ dev_fuzz() {
     dev_deps build check
     clang=$(find_llvm_tool clang) || die "fuzz: clang is missing; ./dev deps check installs it"
     build_configure fuzz "-DCMAKE_C_COMPILER=$clang"
-    build_targets fuzz all
+    build_targets fuzz $(cut -d ' ' -f 1 build/fuzz/fuzz/targets.txt)
     mkdir -p build/fuzz/crashes
     while read -r name corpus; do
         if [ $# -gt 0 ] && ! fuzz_wanted "$name" "$@"; then

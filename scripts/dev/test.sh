@@ -18,7 +18,11 @@ dev_test() {
         *) die "test: no part '$part'; there are lint, unit, local, parity, clients and asan" ;;
         esac
     done
-    dev_deps build
+    if in_ci; then
+        dev_deps all
+    else
+        dev_deps build
+    fi
     test_build
     for part in "${parts[@]}"; do
         say "test: $part"
