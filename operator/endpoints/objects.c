@@ -179,6 +179,27 @@ static bool matches_path(struct http_exchange *x, const struct crd_object *objec
     return wrong == NULL;
 }
 
+/*
+ * A manifest of a Tenant rarely has keys: they are made by `spate tenant key create`. As with
+ * server-side apply in Kubernetes, a field that the manifest does not mention is not its own, so
+ * the keys that are there stay. An empty list revokes them all.
+ */
+static void keep_keys(struct endpoints *e, const struct crd_kind *kind,
+                      const struct endpoints_path *path, const json_t *tree)
+{
+    json_t *spec = json_object_get(tree, "spec");
+    const struct crd_object *known;
+    json_t *keys;
+
+    if (kind != crd_kinds[CRD_TENANT] || !json_is_object(spec) ||
+        json_object_get(spec, "keys") != NULL)
+        return;
+    known = store_find(local_store(e->local), kind, path->name_space, path->name);
+    keys = known == NULL ? NULL : json_object_get(known->spec, "keys");
+    if (keys != NULL)
+        json_object_set_new(spec, "keys", json_deep_copy(keys));
+}
+
 static void change(struct endpoints *e, struct http_exchange *x, const struct crd_kind *kind,
                    const struct endpoints_path *path, bool create_only)
 {
@@ -192,8 +213,10 @@ static void change(struct endpoints *e, struct http_exchange *x, const struct cr
 
     buf_init(&faults, CRD_FAULT_BYTES_MAX);
     r = json_read(&tree, x->body, &json_limits_default, "request body", &err);
-    if (r == 0)
+    if (r == 0) {
+        keep_keys(e, kind, path, tree);
         r = crd_object_read(&object, tree, name_space, &faults, &err);
+    }
     if (r < 0)
         refuse_object(x, r, &faults, &err);
     else if (matches_path(x, object, kind, path))
