@@ -120,11 +120,12 @@ class SmallDisk:
         """Also takes the log's spare segment, as if it had been used up."""
         (self.inside / "usage" / "reserve").unlink()
         with open(self.inside / FILLER, "wb", buffering=0) as file:
-            try:
-                while file.write(bytes(1 << 16)):
+            for size in (1 << 16, 1 << 12, 1 << 12, 1):
+                try:
+                    while file.write(bytes(size)):
+                        pass
+                except OSError:
                     pass
-            except OSError:
-                pass
 
     def free(self):
         (self.inside / FILLER).unlink()
@@ -186,7 +187,7 @@ class FullDisk(Outage):
             disk.fill()
             violence.spawn(agent, with_address=True)
             health = rigs.wait_for(lambda: failed_health(agent), what="the pod's word that it failed")
-            self.assertIn("space", health["detail"])
+            self.assertIn("space" if health["state"] == "failed" else "cannot start", health["detail"])
         self.assertEqual([a.error for a in traffic.answers if a.error], [])
         self.rig.note_counters(agent)
         agent.kill()
@@ -197,6 +198,9 @@ class FullDisk(Outage):
 
 
 def failed_health(agent):
+    """What the pod says: by its health, or by its last words if it could not report what its last run left."""
+    if agent.process.poll() is not None:
+        return {"state": "ended", "detail": agent.log_path.read_text()[-2000:]}
     status, health = rigs.request_json(agent.address, "GET", "/health") if agent.address_file.exists() else (0, {})
     return health if health.get("state") == "failed" else None
 
