@@ -28,7 +28,7 @@ class SmolLM2(unittest.TestCase):
         self.up.wait(60)
 
     def test_it_knows_the_capital_of_france(self):
-        asked = subprocess.run([SPATE, "run", "--state", str(self.folder), "smollm2", "What is the capital of France?"],
+        asked = subprocess.run([SPATE, "run", "--temperature", "0", "--state", str(self.folder), "smollm2", "What is the capital of France?"],
                                capture_output=True, text=True, timeout=200)
         self.assertEqual(asked.returncode, 0, asked.stderr)
         self.assertIn("Paris", asked.stdout)
