@@ -20,8 +20,15 @@ struct release {
     uint64_t sequence;
 };
 
+/* An agent that is, or was until lately, in the routes. */
+struct known_agent {
+    char address[TABLE_ADDRESS_MAX];
+    int64_t listed_ms; /* when it was last seen there, or sent something */
+};
+
 struct collector {
     struct gateway *g;
+    struct map agents; /* address -> known_agent */
     struct loop_timer tick;
     struct loop_timer flush;
     unsigned ticks;
@@ -232,7 +239,7 @@ static void on_done(struct http_call *call, void *user, enum http_result result,
     mem_free(n);
 }
 
-static void collect(struct collector *c, const struct gw_pod *pod, int64_t older_than_ms)
+static void collect(struct collector *c, const char *address, int64_t older_than_ms)
 {
     struct collection *n = mem_alloc(sizeof(*n));
     char target[96];
@@ -240,7 +247,7 @@ static void collect(struct collector *c, const struct gw_pod *pod, int64_t older
     if (n == NULL)
         return;
     n->c = c;
-    snprintf(n->address, sizeof(n->address), "%s", pod->address);
+    snprintf(n->address, sizeof(n->address), "%s", address);
     buf_init(&n->body, 32 << 20);
     snprintf(target, sizeof(target), STREAM_PATH_USAGE "?older_than_ms=%lld",
              (long long)older_than_ms);
@@ -258,10 +265,31 @@ static void collect(struct collector *c, const struct gw_pod *pod, int64_t older
     }
 }
 
-static void on_tick(void *object)
+/* Without memory the agent is asked only while it is listed. */
+static void note(struct collector *c, const struct gw_pod *pod, int64_t now_ms)
 {
-    enum { DRAINING_AGE_MS = 500 };
-    struct collector *c = object;
+    struct known_agent *agent = map_get(&c->agents, str_of(pod->address));
+
+    if (agent == NULL) {
+        agent = mem_alloc(sizeof(*agent));
+        if (agent == NULL)
+            return;
+        memcpy(agent->address, pod->address, sizeof(agent->address));
+        if (map_put(&c->agents, str_of(agent->address), agent, NULL) < 0) {
+            mem_free(agent);
+            return;
+        }
+    }
+    agent->listed_ms = now_ms;
+}
+
+void collector_expect(struct collector *c, const struct gw_pod *pod)
+{
+    note(c, pod, gateway_now_ms(c->g));
+}
+
+static void collect_listed(struct collector *c, int64_t now_ms, int64_t leaving_age_ms)
+{
     bool all = c->ticks++ % COLLECTOR_EVERY_TICKS == 0;
     struct map_entry *e;
 
@@ -270,11 +298,44 @@ static void on_tick(void *object)
 
         if (pod->address[0] == '\0' || !pod->listed)
             continue;
+        note(c, pod, now_ms);
         if (pod->draining)
-            collect(c, pod, DRAINING_AGE_MS);
+            collect(c, pod->address, leaving_age_ms);
         else if (all)
-            collect(c, pod, c->g->settings->collect_after_ms);
+            collect(c, pod->address, c->g->settings->collect_after_ms);
     }
+}
+
+/* One at most is forgotten in a tick: a removal would disturb the walk. */
+static void collect_unlisted(struct collector *c, int64_t now_ms, int64_t leaving_age_ms)
+{
+    struct known_agent *gone = NULL;
+    struct map_entry *e;
+
+    for (size_t at = 0; (e = map_next(&c->agents, &at)) != NULL;) {
+        struct known_agent *agent = e->value;
+
+        if (agent->listed_ms == now_ms)
+            continue;
+        if (now_ms - agent->listed_ms < COLLECTOR_LINGER_MS)
+            collect(c, agent->address, leaving_age_ms);
+        else
+            gone = agent;
+    }
+    if (gone != NULL) {
+        (void)map_remove(&c->agents, str_of(gone->address));
+        mem_free(gone);
+    }
+}
+
+static void on_tick(void *object)
+{
+    enum { LEAVING_AGE_MS = 500 };
+    struct collector *c = object;
+    int64_t now_ms = gateway_now_ms(c->g);
+
+    collect_listed(c, now_ms, LEAVING_AGE_MS);
+    collect_unlisted(c, now_ms, LEAVING_AGE_MS);
     loop_timer_start(&c->g->loop, &c->tick, COLLECTOR_TICK_MS);
 }
 
@@ -285,6 +346,7 @@ int collector_new(struct collector **out, struct gateway *g, struct err *err)
     if (c == NULL)
         return err_no_memory(err);
     c->g = g;
+    map_init(&c->agents, ROUTES_PODS_MAX);
     loop_timer_init(&c->tick, on_tick, c);
     loop_timer_init(&c->flush, on_flush, c);
     loop_timer_start(&g->loop, &c->tick, COLLECTOR_TICK_MS);
@@ -304,11 +366,16 @@ static void free_list(struct release *list)
 
 void collector_free(struct collector *c)
 {
+    struct map_entry *e;
+
     if (c == NULL)
         return;
     loop_timer_stop(&c->tick);
     loop_timer_stop(&c->flush);
     free_list(c->waiting);
     free_list(c->ready);
+    for (size_t at = 0; (e = map_next(&c->agents, &at)) != NULL;)
+        mem_free(e->value);
+    map_fini(&c->agents);
     mem_free(c);
 }

@@ -7,7 +7,8 @@
  *     everything else             collected from the agent after a while -> log -> durable ->
  * acknowledged
  *
- * The second way covers gateways that died, streams that broke and successors of crashed agents.
+ * The second way covers gateways that died, streams that broke and successors of crashed agents. A
+ * pod that left the routes is asked for as long as its agent may take to go.
  */
 #ifndef SPATE_GATEWAY_COLLECTOR_H
 #define SPATE_GATEWAY_COLLECTOR_H
@@ -17,10 +18,12 @@
 
 struct collector;
 struct gateway;
+struct gw_pod;
 
 enum {
     COLLECTOR_TICK_MS = 1000,
-    COLLECTOR_EVERY_TICKS = 5, /* for pods that are not draining */
+    COLLECTOR_EVERY_TICKS = 5,   /* for pods that are not draining */
+    COLLECTOR_LINGER_MS = 20000, /* after a pod left the routes: an agent is gone by then */
     COLLECTOR_FLUSH_MS = 100,
     COLLECTOR_ACKS_MAX = 500, /* in one call */
 };
@@ -28,6 +31,9 @@ enum {
 int collector_new(struct collector **out, struct gateway *g, struct err *err);
 void collector_free(struct collector *c); /* NULL is allowed */
 
+/* The pod is being sent an attempt: it is asked for records also if it leaves the routes right
+ * away. */
+void collector_expect(struct collector *c, const struct gw_pod *pod);
 /* The record with this sequence covers the attempt: acknowledge it to the agent once durable. */
 void collector_release(struct collector *c, const char *address, struct id128 request_id,
                        uint32_t attempt, uint64_t sequence);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/collector.h"
 #include "gateway/control.h"
 #include "gateway/flight.h"
 #include "gateway/gateway.h"
@@ -80,11 +81,24 @@ static void forget_record(struct flight *f)
     f->attempt--;
 }
 
+/* After an attempt that gave no end: back to the queue, and out of it again if a pod is free. */
+static void go_elsewhere(struct flight *f)
+{
+    struct gateway *g = f->g;
+    struct gw_model *m = f->model;
+
+    if (f->client_gone) {
+        flight_abandon(f);
+        return;
+    }
+    flight_requeue(f);
+    flight_dispatch(g, m);
+}
+
 void flight_attempt_broken(struct flight *f, const char *reason)
 {
     struct gateway *g = f->g;
     struct usage_record *r = &f->records[f->record_count - 1];
-    struct gw_model *m = f->model;
 
     log_info("an attempt broke and goes on elsewhere", LOG_STR("pod", f->pod->name),
              LOG_STR("reason", reason), LOG_STR("request", f->completion_id),
@@ -94,36 +108,18 @@ void flight_attempt_broken(struct flight *f, const char *reason)
     gateway_metrics_resumed(&g->counters, f, reason);
     r->ended_by = USAGE_END_OURS;
     flight_attempt_drop(f);
-    if (f->client_gone) {
-        flight_abandon(f);
-        return;
-    }
-    if (f->tries >= FLIGHT_ATTEMPTS_MAX) {
+    if (f->tries >= FLIGHT_ATTEMPTS_MAX && !f->client_gone)
         flight_fail(f, OPENAI_UNAVAILABLE, "too many pods failed while answering");
-        return;
-    }
-    flight_requeue(f);
-    m->refs++;
-    flight_dispatch(g, m);
-    table_model_unref(&g->table, m);
+    else
+        go_elsewhere(f);
 }
 
 /* The pod refused before it began: full, draining or loading. Nothing was computed. */
 static void put_back(struct flight *f)
 {
-    struct gateway *g = f->g;
-    struct gw_model *m = f->model;
-
     forget_record(f);
     flight_attempt_drop(f);
-    if (f->client_gone) {
-        flight_abandon(f);
-        return;
-    }
-    flight_requeue(f);
-    m->refs++;
-    flight_dispatch(g, m);
-    table_model_unref(&g->table, m);
+    go_elsewhere(f);
 }
 
 /* --- the stream's events -------------------------------------------------------------------- */
@@ -416,6 +412,7 @@ void flight_attempt_start(struct flight *f, struct gw_pod *pod)
     sse_init(&f->sse, NULL, on_event, f);
     f->sse_open = true;
     gateway_load_changed(g, f->model);
+    collector_expect(g->collector, pod);
     if (flight_record_add(f) < 0) {
         (void)err_no_memory(&err);
         f->attempt--;

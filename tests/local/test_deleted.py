@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A pod leaves the routes while it answers, and gets SIGTERM: its model was deleted, or it was deleted by hand.
+What it computed until the end reaches the ledger all the same, and the agent does not leave before it does."""
+import unittest
+
+import rig as rigs
+
+TYPES = ("input_computed", "input_cached", "output", "recomputed")
+
+
+class Deleted(unittest.TestCase):
+    def check_last_run(self, rig, agent):
+        self.assertEqual(agent.process.wait(30), 0)
+        self.assertNotIn("no gateway has acknowledged", agent.log_path.read_text())
+        run, counted = next(iter(agent.counters().items()))
+        self.assertGreater(counted["output"], 0)
+        final = rigs.wait_for(lambda: [r for r in rig.plane.records if r["run_id"] == run and r["counts_final"]],
+                              what="the final counts")
+        for kind in TYPES:
+            self.assertEqual(max(record[kind] for record in final), counted[kind], kind)
+
+    def leave(self, rig, stream, rest):
+        """At the 50th token the pod that answers leaves; returns its agent."""
+        gone = None
+        for _ in stream:
+            if gone is None and len(stream.ids) >= 50:
+                gone = next(name for name, agent in rig.agents.items()
+                            if agent.status(rig.tokens["agent"])["running"] > 0)
+                left = [rig.pod(name) for name in rig.agents if name != gone]
+                rig.plane.publish_and_wait({"default/brook": left} if rest else {})
+                rig.agents[gone].process.terminate()
+        return rig.agents[gone]
+
+    def test_a_deleted_model(self):
+        with rigs.Rig() as rig:
+            rig.agent("pod-a")
+            rig.route("pod-a")
+            stream = rig.chat(max_tokens=32000, ignore_eos=True)
+            agent = self.leave(rig, stream, rest=False)
+            self.assertEqual(stream.error["code"], "model_unavailable")
+            self.check_last_run(rig, agent)
+
+    def test_a_deleted_pod_whose_answer_goes_on_elsewhere(self):
+        with rigs.Rig() as rig:
+            rig.agent("pod-a")
+            rig.agent("pod-b")
+            rig.route("pod-a", "pod-b")
+            stream = rig.chat(max_tokens=14000, ignore_eos=True)
+            agent = self.leave(rig, stream, rest=True)
+            self.assertTrue(stream.done)
+            self.assertEqual(len(stream.ids), 14000)
+            self.check_last_run(rig, agent)
+
+
+if __name__ == "__main__":
+    unittest.main()
