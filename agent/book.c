@@ -146,7 +146,6 @@ const struct usage_record *book_find(const struct book *b, struct id128 request_
     return e == NULL ? NULL : &e->record;
 }
 
-/* An entry whose record is not durable yet must stay: the engine's row is freed only after that. */
 void book_acknowledge(struct book *b, struct id128 request_id, uint32_t attempt)
 {
     struct book_entry *e = find(b, request_id, attempt);

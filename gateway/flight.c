@@ -82,7 +82,6 @@ static void wait_durable(struct flight *f, uint64_t sequence)
 {
     struct gateway *g = f->g;
 
-    f->state = FLIGHT_ENDING;
     f->durable_sequence = sequence;
     f->durable_next = NULL;
     if (g->durable_last == NULL)
@@ -107,12 +106,17 @@ static void end_now(struct flight *f)
 
 static void end_when_durable(struct flight *f, enum usage_end ended_by)
 {
-    uint64_t sequence = flight_finalise(f, ended_by);
+    uint64_t sequence;
 
-    if (sequence == 0)
+    if (f->record_count == 0) {
         end_now(f);
-    else
-        wait_durable(f, sequence);
+        return;
+    }
+    f->ended_by = ended_by;
+    f->state = FLIGHT_ENDING;
+    sequence = flight_finalise(f, ended_by);
+    if (sequence != 0)
+        wait_durable(f, sequence); /* else the sweep offers the records again */
 }
 
 void flight_complete(struct flight *f)
@@ -282,6 +286,8 @@ void flight_sweep(struct flight *f, int64_t now_ms)
         }
         break;
     case FLIGHT_ENDING:
+        if (f->durable_sequence == 0)
+            end_when_durable(f, f->ended_by);
         break;
     }
 }

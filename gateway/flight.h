@@ -105,9 +105,11 @@ struct flight {
     int64_t next_snapshot_ms;
     int64_t cancel_deadline_ms;
 
-    /* ENDING: waits for this sequence of the usage log. */
+    /* ENDING: waits for this sequence of the usage log; 0: the log has not taken the records yet.
+     */
     struct flight *durable_next;
     uint64_t durable_sequence;
+    enum usage_end ended_by;
 };
 
 /* Takes the exchange over: authenticated already. */
@@ -133,7 +135,8 @@ void flight_attempt_cancel(struct flight *f);
 /* flight_usage.c: the records. */
 int flight_record_add(struct flight *f);
 void flight_snapshot(struct flight *f);
-/* All records, final; returns the sequence to wait for, 0 if there was nothing to write. */
+/* All records, final; returns the sequence to wait for, or 0 if the log did not take them all (it
+ * has no room at the moment): then offer them again. */
 uint64_t flight_finalise(struct flight *f, enum usage_end ended_by);
 
 /* flight_out.c: to the client. */

@@ -66,6 +66,7 @@ void flight_snapshot(struct flight *f)
 uint64_t flight_finalise(struct flight *f, enum usage_end ended_by)
 {
     bool delivered = f->stream || ended_by == USAGE_END_MODEL;
+    bool all_taken = true;
     uint64_t last = 0;
 
     for (int i = 0; i < f->record_count; i++) {
@@ -79,9 +80,10 @@ uint64_t flight_finalise(struct flight *f, enum usage_end ended_by)
         r->ended_by = is_last ? ended_by : USAGE_END_OURS;
         r->request_final = is_last;
         sequence = append(f, r);
+        all_taken = all_taken && sequence != 0;
         last = sequence > last ? sequence : last;
         if (is_last && r->counts_final && sequence != 0)
             collector_release(f->g->collector, f->end_address, r->request_id, r->attempt, sequence);
     }
-    return last;
+    return all_taken ? last : 0;
 }
