@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # ./dev fuzz [SECONDS] [TARGET...]: every libFuzzer target under ASan and UBSan, starting from its
-# seed corpus. New inputs are kept in build/fuzz/finds, crashes in build/fuzz/crashes.
+# seed corpus, one on each core. New inputs are kept in build/fuzz/finds, crashes in
+# build/fuzz/crashes.
 . scripts/dev/build.sh
 
 dev_fuzz() {
-    local seconds=60 clang name corpus failed=0 passed=0
+    local seconds=60 clang name corpus running=0 failed=0 passed=0
 
     if [[ ${1:-} =~ ^[0-9]+$ ]]; then
         seconds=$1
@@ -19,12 +20,16 @@ dev_fuzz() {
         if [ $# -gt 0 ] && ! fuzz_wanted "$name" "$@"; then
             continue
         fi
-        if fuzz_one "$name" "$corpus" "$seconds"; then
-            passed=$((passed + 1))
-        else
-            failed=$((failed + 1))
+        if [ $running -ge "$(nproc)" ]; then
+            wait -n && passed=$((passed + 1)) || failed=$((failed + 1))
+            running=$((running - 1))
         fi
+        fuzz_one "$name" "$corpus" "$seconds" &
+        running=$((running + 1))
     done <build/fuzz/fuzz/targets.txt
+    for ((; running > 0; running--)); do
+        wait -n && passed=$((passed + 1)) || failed=$((failed + 1))
+    done
     printf '%d passed, %d failed\n' $passed $failed
     [ $failed -eq 0 ] && [ $passed -gt 0 ]
 }
