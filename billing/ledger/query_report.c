@@ -217,16 +217,31 @@ static const struct {
     {TALLY_REASONING, PRICE_REASONING},
 };
 
-/* Splits the line's tally into what has a price (and its product) and what has none. */
+static bool has_any_price(const struct price_line *line)
+{
+    for (size_t i = 0; line != NULL && i < ARRAY_COUNT(charged_classes); i++) {
+        if (line->nano_usd[charged_classes[i].class] != PRICE_NONE)
+            return true;
+    }
+    return false;
+}
+
+/* Splits the line's tally into what has a price (and its product) and what has none. A model without
+ * any price is one row, its requests and waste beside its tokens. */
 static void price(const struct tally *t, const struct price_line *line, struct tally *priced,
                   struct tally *unpriced, __int128 *product)
 {
     *priced = *t;
     *unpriced = (struct tally){{0}};
     *product = 0;
+    if (!has_any_price(line)) {
+        *unpriced = *t;
+        *priced = (struct tally){{0}};
+        return;
+    }
     for (size_t i = 0; i < ARRAY_COUNT(charged_classes); i++) {
         int column = (int)charged_classes[i].column;
-        int64_t nano_usd = line == NULL ? PRICE_NONE : line->nano_usd[charged_classes[i].class];
+        int64_t nano_usd = line->nano_usd[charged_classes[i].class];
 
         if (nano_usd == PRICE_NONE) {
             unpriced->v[column] = t->v[column];

@@ -250,7 +250,8 @@ static void broken_calls_get_one_line(void **state)
 
 static void the_report_prices_what_has_a_price(void **state)
 {
-    struct usage_record records[3] = {records_final(1), records_final(2), records_final(3)};
+    struct usage_record records[4] = {records_final(1), records_final(2), records_final(3),
+                                      records_final(4)};
     struct house h;
 
     (void)state;
@@ -261,8 +262,10 @@ static void the_report_prices_what_has_a_price(void **state)
                           "\"reasoning\":2190000000}]}"),
                      201);
     snprintf(records[2].tenant, sizeof(records[2].tenant), "=cmd");
-    post_records(&h, records, 3);
-    assert_string_equal(buf_cstr(&h.body), "{\"results\":[\"ok\",\"ok\",\"ok\"]}");
+    snprintf(records[3].tenant, sizeof(records[3].tenant), "guest");
+    snprintf(records[3].model, sizeof(records[3].model), "team-b/unlisted");
+    post_records(&h, records, 4);
+    assert_string_equal(buf_cstr(&h.body), "{\"results\":[\"ok\",\"ok\",\"ok\",\"ok\"]}");
 
     assert_int_equal(call(&h, "GET",
                           "/internal/v1/report?from=2026-11-22&to=2026-11-23&tenant=acme"
@@ -286,6 +289,9 @@ static void the_report_prices_what_has_a_price(void **state)
     assert_true(body_has(&h, "acme            2      20        0         8           4       0   "
                              "      0     0.000086\n"));
     assert_true(body_has(&h, "<unpriced>"));
+    /* a model without any price: one row, with its request beside its tokens */
+    assert_true(body_has(&h, "guest           1      10        4         4           2       0   "
+                             "      0   <unpriced>\n"));
     assert_int_equal(
         call(&h, "GET", "/internal/v1/report?from=2026-11-22&to=2026-11-23&format=csv", NULL), 200);
     assert_true(body_has(&h, "\n\"'=cmd\",\"team-a/r1\",\"\",,false,1,0,10,"));
