@@ -129,7 +129,8 @@ static const struct arg_option options[] = {
         .name = "report-only",
         .kind = ARG_FLAG,
         .offset = offsetof(struct agent_settings, report_only),
-        .help = "serve nobody: only report the usage that earlier runs left in FOLDER, then end",
+        .help = "serve nobody, only report the usage that earlier runs left in --data; ends with "
+                "status 0 when all of it was taken, with 3 if it is stopped before",
     },
     {
         .name = "isa",
