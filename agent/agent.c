@@ -130,11 +130,16 @@ static bool is_terminating(const struct agent *a)
     return loop_timer_running(&a->drain_exit);
 }
 
+static size_t unreported(const struct agent *a)
+{
+    return a->book == NULL ? 0 : book_count(a->book) + (size_t)a->request_count;
+}
+
 void agent_check_drained(struct agent *a)
 {
-    if (!is_terminating(a) || a->request_count > 0)
+    if (!is_terminating(a) && !a->settings->report_only)
         return;
-    if (a->book == NULL || book_count(a->book) == 0)
+    if (a->request_count == 0 && unreported(a) == 0)
         loop_quit(&a->loop);
 }
 
@@ -154,10 +159,6 @@ static void on_drain_exit(void *object)
 {
     struct agent *a = object;
 
-    if (a->book != NULL && book_count(a->book) > 0)
-        log_warn("leaving with usage records that no gateway has acknowledged; the next agent on "
-                 "this folder reports them",
-                 LOG_I64("records", book_count(a->book)));
     loop_quit(&a->loop);
 }
 
@@ -165,8 +166,8 @@ static void on_signal(void *object, int signum)
 {
     struct agent *a = object;
 
-    if (is_terminating(a)) {
-        loop_quit(&a->loop); /* asked twice */
+    if (is_terminating(a) || a->settings->report_only) {
+        loop_quit(&a->loop); /* asked twice, or nothing runs that could end first */
         return;
     }
     log_info("draining", LOG_I64("signal", signum), LOG_I64("requests", a->request_count));
@@ -318,18 +319,53 @@ static int start_metrics(struct agent *a, struct err *err)
     return metrics_declare_process(a->metrics, err);
 }
 
+static int start_common(struct agent *a, struct err *err)
+{
+    int r = load_trust(a, err);
+
+    if (r == 0 && a->settings->data != NULL)
+        r = file_make_folder(a->settings->data, err);
+    if (r < 0 || (r = start_metrics(a, err)) < 0 ||
+        (r = loop_on_signal(&a->loop, SIGTERM, on_signal, a, err)) < 0 ||
+        (r = loop_on_signal(&a->loop, SIGINT, on_signal, a, err)) < 0)
+        return r;
+    return start_book(a, err);
+}
+
+/* The model may be gone by now: it is not looked at. */
+static int start_report(struct agent *a, struct err *err)
+{
+    if (!a->trusts_gateways)
+        return err_set(err, ERR_INVALID,
+                       "--report-only needs --token-public-key: gateways collect the usage");
+    a->state = AGENT_DRAINING;
+    log_info("reporting what earlier runs left", LOG_I64("records", (int64_t)unreported(a)));
+    agent_check_drained(a);
+    return listen_and_tell(a, err);
+}
+
 static int start(struct agent *a, struct err *err)
 {
-    int r;
+    int r = start_common(a, err);
 
-    if ((r = load_trust(a, err)) < 0 || (r = start_metrics(a, err)) < 0 ||
-        (r = loop_on_signal(&a->loop, SIGTERM, on_signal, a, err)) < 0 ||
-        (r = loop_on_signal(&a->loop, SIGINT, on_signal, a, err)) < 0 ||
-        (r = start_book(a, err)) < 0 || (r = load_text(a, err)) < 0 ||
-        (r = start_engine(a, err)) < 0)
+    if (r < 0)
+        return r;
+    if (a->settings->report_only)
+        return start_report(a, err);
+    if ((r = load_text(a, err)) < 0 || (r = start_engine(a, err)) < 0)
         return r;
     loop_timer_start(&a->loop, &a->heartbeat, STREAM_HEARTBEAT_MS);
     return listen_and_tell(a, err);
+}
+
+static int status_at_end(const struct agent *a)
+{
+    if (unreported(a) == 0)
+        return 0;
+    log_warn("leaving with usage that no gateway has acknowledged; the next agent on this folder "
+             "reports it",
+             LOG_I64("records", (int64_t)unreported(a)));
+    return STREAM_EXIT_UNREPORTED;
 }
 
 static void stop(struct agent *a)
@@ -372,6 +408,7 @@ int agent_run(const struct agent_settings *settings)
         status = 1;
     } else {
         loop_run(&a.loop);
+        status = status_at_end(&a);
         log_info("stopped");
     }
     stop(&a);

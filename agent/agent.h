@@ -53,6 +53,7 @@ struct agent_settings {
     int64_t chunk_tokens;
     bool prefix_reuse;
     bool reasoning_alias;
+    bool report_only; /* no engine: only what earlier runs left in `data` is reported */
 };
 
 enum agent_state { AGENT_LOADING, AGENT_READY, AGENT_DRAINING, AGENT_FAILED };
@@ -87,10 +88,10 @@ struct agent {
     struct loop_timer heartbeat;
     struct loop_timer drain_cancel;
     struct loop_timer drain_exit;
-    int exit_status;
 };
 
-/* Runs until SIGTERM has drained it; returns the exit status. */
+/* Runs until SIGTERM has drained it, or until all is reported (report_only); returns the exit
+ * status: 0, 1 if it could not start, or STREAM_EXIT_UNREPORTED. */
 int agent_run(const struct agent_settings *settings);
 
 /* The handler of every request: endpoints.c. */

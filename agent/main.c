@@ -126,6 +126,13 @@ static const struct arg_option options[] = {
         .help = "send the reasoning also as 'reasoning'",
     },
     {
+        .name = "report-only",
+        .kind = ARG_FLAG,
+        .offset = offsetof(struct agent_settings, report_only),
+        .help = "serve nobody, only report the usage that earlier runs left in --data; ends with "
+                "status 0 when all of it was taken, with 3 if it is stopped before",
+    },
+    {
         .name = "isa",
         .kind = ARG_TEXT,
         .offset = offsetof(struct agent_settings, isa),

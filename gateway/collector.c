@@ -239,7 +239,7 @@ static void on_done(struct http_call *call, void *user, enum http_result result,
     mem_free(n);
 }
 
-static void collect(struct collector *c, const char *address, int64_t older_than_ms)
+static void collect(struct collector *c, struct str address, int64_t older_than_ms)
 {
     struct collection *n = mem_alloc(sizeof(*n));
     char target[96];
@@ -247,7 +247,7 @@ static void collect(struct collector *c, const char *address, int64_t older_than
     if (n == NULL)
         return;
     n->c = c;
-    snprintf(n->address, sizeof(n->address), "%s", address);
+    snprintf(n->address, sizeof(n->address), "%.*s", STR_ARG(address));
     buf_init(&n->body, 32 << 20);
     snprintf(target, sizeof(target), STREAM_PATH_USAGE "?older_than_ms=%lld",
              (long long)older_than_ms);
@@ -266,15 +266,15 @@ static void collect(struct collector *c, const char *address, int64_t older_than
 }
 
 /* Without memory the agent is asked only while it is listed. */
-static void note(struct collector *c, const struct gw_pod *pod, int64_t now_ms)
+static void note(struct collector *c, struct str address, int64_t now_ms)
 {
-    struct known_agent *agent = map_get(&c->agents, str_of(pod->address));
+    struct known_agent *agent = map_get(&c->agents, address);
 
     if (agent == NULL) {
         agent = mem_alloc(sizeof(*agent));
         if (agent == NULL)
             return;
-        memcpy(agent->address, pod->address, sizeof(agent->address));
+        snprintf(agent->address, sizeof(agent->address), "%.*s", STR_ARG(address));
         if (map_put(&c->agents, str_of(agent->address), agent, NULL) < 0) {
             mem_free(agent);
             return;
@@ -285,7 +285,7 @@ static void note(struct collector *c, const struct gw_pod *pod, int64_t now_ms)
 
 void collector_expect(struct collector *c, const struct gw_pod *pod)
 {
-    note(c, pod, gateway_now_ms(c->g));
+    note(c, str_of(pod->address), gateway_now_ms(c->g));
 }
 
 static void collect_listed(struct collector *c, int64_t now_ms, int64_t leaving_age_ms)
@@ -298,11 +298,11 @@ static void collect_listed(struct collector *c, int64_t now_ms, int64_t leaving_
 
         if (pod->address[0] == '\0' || !pod->listed)
             continue;
-        note(c, pod, now_ms);
+        note(c, str_of(pod->address), now_ms);
         if (pod->draining)
-            collect(c, pod->address, leaving_age_ms);
+            collect(c, str_of(pod->address), leaving_age_ms);
         else if (all)
-            collect(c, pod->address, c->g->settings->collect_after_ms);
+            collect(c, str_of(pod->address), c->g->settings->collect_after_ms);
     }
 }
 
@@ -318,13 +318,28 @@ static void collect_unlisted(struct collector *c, int64_t now_ms, int64_t leavin
         if (agent->listed_ms == now_ms)
             continue;
         if (now_ms - agent->listed_ms < COLLECTOR_LINGER_MS)
-            collect(c, agent->address, leaving_age_ms);
+            collect(c, str_of(agent->address), leaving_age_ms);
         else
             gone = agent;
     }
     if (gone != NULL) {
         (void)map_remove(&c->agents, str_of(gone->address));
         mem_free(gone);
+    }
+}
+
+/* Pods that get no work from anybody; the operator says where their agents listen. */
+static void collect_leavers(struct collector *c, int64_t now_ms, int64_t leaving_age_ms)
+{
+    const struct routes *routes = c->g->table.routes;
+
+    for (int i = 0; routes != NULL && i < routes->leaver_count; i++) {
+        struct str address = routes->leavers[i].address;
+
+        if (address.len == 0 || address.len >= TABLE_ADDRESS_MAX)
+            continue;
+        note(c, address, now_ms);
+        collect(c, address, leaving_age_ms);
     }
 }
 
@@ -335,6 +350,7 @@ static void on_tick(void *object)
     int64_t now_ms = gateway_now_ms(c->g);
 
     collect_listed(c, now_ms, LEAVING_AGE_MS);
+    collect_leavers(c, now_ms, LEAVING_AGE_MS);
     collect_unlisted(c, now_ms, LEAVING_AGE_MS);
     loop_timer_start(&c->g->loop, &c->tick, COLLECTOR_TICK_MS);
 }

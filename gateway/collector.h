@@ -8,7 +8,8 @@
  * acknowledged
  *
  * The second way covers gateways that died, streams that broke and successors of crashed agents. A
- * pod that left the routes is asked for as long as its agent may take to go.
+ * pod that gets no more work is a leaver in the routes until all that it computed was taken; one
+ * that left them is asked for a while longer, since the operator may have been slow to say so.
  */
 #ifndef SPATE_GATEWAY_COLLECTOR_H
 #define SPATE_GATEWAY_COLLECTOR_H

@@ -146,6 +146,8 @@ static int serve(const struct settings *settings, struct loop *loop, struct endp
         return r;
     log_info("operator is up", LOG_STR("state", settings->state), LOG_I64("port", port));
     loop_run(loop);
+    if (e->ends_for_good)
+        local_pods_stop_reports(local_pods(e->local));
     log_info("operator ends; its pods run on");
     return 0;
 }

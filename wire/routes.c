@@ -204,6 +204,25 @@ static void read_tenant(struct reader *r, const json_t *object, struct routes_te
         read_key(r, json_array_get(keys, (size_t)i), &tenant->keys[i]);
 }
 
+static void read_leavers(struct reader *r, const json_t *object, struct routes *routes)
+{
+    json_t *leavers = NULL;
+
+    if (json_object_get(object, "leavers") == NULL)
+        return;
+    routes->leavers = read_array(r, object, "leavers", ROUTES_PODS_MAX, sizeof(*routes->leavers),
+                                 &leavers, &routes->leaver_count);
+    for (int i = 0; r->result == 0 && i < routes->leaver_count; i++) {
+        const json_t *leaver = json_array_get(leavers, (size_t)i);
+
+        routes->leavers[i].name = read_text(r, leaver, "name");
+        routes->leavers[i].uid = read_text(r, leaver, "uid");
+        routes->leavers[i].address = read_text(r, leaver, "address");
+        if (r->result < 0)
+            (void)err_wrap(r->err, r->result, "leavers[%d]", i);
+    }
+}
+
 static void read_all(struct reader *r, const json_t *object, struct routes *routes)
 {
     json_t *models = NULL;
@@ -219,6 +238,7 @@ static void read_all(struct reader *r, const json_t *object, struct routes *rout
         if (r->result < 0)
             (void)err_wrap(r->err, r->result, "models[%d]", i);
     }
+    read_leavers(r, object, routes);
     routes->tenants = read_array(r, object, "tenants", ROUTES_TENANTS_MAX, sizeof(*routes->tenants),
                                  &tenants, &routes->tenant_count);
     for (int i = 0; r->result == 0 && i < routes->tenant_count; i++) {
@@ -286,6 +306,15 @@ static void write_model(struct json_writer *w, const struct routes_model *model)
     json_close(w, '}');
 }
 
+static void write_leaver(struct json_writer *w, const struct routes_leaver *leaver)
+{
+    json_open(w, '{');
+    json_put_str(w, "name", leaver->name);
+    json_put_str(w, "uid", leaver->uid);
+    json_put_str(w, "address", leaver->address);
+    json_close(w, '}');
+}
+
 static void write_names(struct json_writer *w, const char *key, const struct str *names, int count)
 {
     json_key(w, key);
@@ -332,6 +361,11 @@ void routes_write(struct json_writer *w, const struct routes *routes)
     json_open(w, '[');
     for (int i = 0; i < routes->model_count; i++)
         write_model(w, &routes->models[i]);
+    json_close(w, ']');
+    json_key(w, "leavers");
+    json_open(w, '[');
+    for (int i = 0; i < routes->leaver_count; i++)
+        write_leaver(w, &routes->leavers[i]);
     json_close(w, ']');
     json_key(w, "tenants");
     json_open(w, '[');

@@ -85,11 +85,21 @@ struct routes_tenant {
     int key_count;
 };
 
+/* A pod that gets no work any more and is in no model's list, but may have usage to report: on its
+ * way out, or of a model that was deleted. Gateways collect from it until it is gone. */
+struct routes_leaver {
+    struct str name;
+    struct str uid;
+    struct str address;
+};
+
 struct routes {
     struct arena arena; /* owns everything below */
     struct routes_version version;
     struct routes_model *models;
     int model_count;
+    struct routes_leaver *leavers; /* optional in the message: none */
+    int leaver_count;
     struct routes_tenant *tenants;
     int tenant_count;
 };

@@ -132,6 +132,11 @@ int stream_event_read(struct stream_event *out, struct str json, struct err *err
 #define STREAM_PATH_DRAIN  "/internal/v1/drain"
 #define STREAM_PATH_STATUS "/internal/v1/status"
 
+/* The exit status of an agent that had to leave before everything it computed was acknowledged: its
+ * data folder still holds usage, and whoever runs on it next reports that. 0 means that nothing is
+ * left there. */
+enum { STREAM_EXIT_UNREPORTED = 3 };
+
 struct stream_status {
     char state[16];   /* "loading", "ready", "draining", "failed" */
     char detail[256]; /* for people: what failed, or how far loading is */

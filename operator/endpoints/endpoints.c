@@ -242,6 +242,7 @@ void endpoints_shutdown(struct endpoints *e, struct http_exchange *x)
         return;
     }
     e->shutdown = x;
+    e->ends_for_good = true;
     x->user = e;
     x->on_disconnect = shutdown_left;
     reconciler_shut_down(e->reconciler, shutdown_done, e);

@@ -42,6 +42,7 @@ struct endpoints {
     struct routes_waiter *waiters;
 
     struct http_exchange *shutdown; /* waits for the last pod; or NULL */
+    bool ends_for_good;             /* a shutdown was asked for */
     struct metric *handles[16];
 };
 
@@ -78,7 +79,7 @@ void endpoints_shutdown(struct endpoints *e, struct http_exchange *x);
 int endpoints_metrics_open(struct endpoints *e, struct err *err);
 
 /* The rows of spate_operator_*, for the reference page. */
-enum { ENDPOINTS_METRIC_COUNT = 13 };
+enum { ENDPOINTS_METRIC_COUNT = 15 };
 extern const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT];
 
 #endif

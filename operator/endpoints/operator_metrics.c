@@ -17,6 +17,8 @@ enum {
     M_DELETED,
     M_CANCELLED,
     M_STRANGERS,
+    M_REPORTING,
+    M_SET_ASIDE,
 };
 
 const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT] = {
@@ -57,7 +59,29 @@ const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT] = {
                      METRIC_COUNTER,
                      "Pods deleted since no status lists them.",
                      {0}},
+    [M_REPORTING] = {"spate_operator_pods_reporting",
+                     METRIC_GAUGE,
+                     "Deleted pods that stay until their usage is taken.",
+                     {0}},
+    [M_SET_ASIDE] = {"spate_operator_pods_set_aside_total",
+                     METRIC_COUNTER,
+                     "ALARM: deleted pods whose usage was not taken in a day; their folders are "
+                     "kept in STATE/unreported.",
+                     {0}},
 };
+
+static int count_reporting(const struct local_pods *pods)
+{
+    struct map_entry *entry;
+    int count = 0;
+
+    for (size_t at = 0; (entry = map_next(&pods->pods, &at)) != NULL;) {
+        const struct local_pod *pod = entry->value;
+
+        count += pod->report_since_ms != 0;
+    }
+    return count;
+}
 
 static void collect(void *object)
 {
@@ -79,6 +103,8 @@ static void collect(void *object)
     figures[M_DELETED] = (double)stats.pods_deleted;
     figures[M_CANCELLED] = (double)stats.drains_cancelled;
     figures[M_STRANGERS] = (double)stats.strangers;
+    figures[M_REPORTING] = count_reporting(local_pods(e->local));
+    figures[M_SET_ASIDE] = (double)local_pods(e->local)->set_aside;
     for (int i = 0; i < ENDPOINTS_METRIC_COUNT; i++)
         metric_set(metric_series(e->handles[i], NULL), figures[i]);
 }

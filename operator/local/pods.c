@@ -35,7 +35,7 @@ struct platform_pod local_pod_view(const struct local_pod *pod, char version[24]
     };
 }
 
-static void changed(struct local_pod *pod, enum platform_change change)
+void pods_changed(struct local_pod *pod, enum platform_change change)
 {
     struct local_pods *pods = pod->owner;
 
@@ -66,7 +66,7 @@ struct local_pod *local_pods_find(const struct local_pods *pods, struct str name
 /* --- running ---------------------------------------------------------------------------------- */
 
 /* It may be running, for something else: what a timer calls changes only while it stands. */
-static void set_timer(struct local_pod *pod, struct loop_timer *timer, loop_fn fn, int64_t delay_ms)
+void pods_set_timer(struct local_pod *pod, struct loop_timer *timer, loop_fn fn, int64_t delay_ms)
 {
     loop_timer_stop(timer);
     loop_timer_init(timer, fn, pod);
@@ -80,31 +80,43 @@ static void poll_address(void *object)
     struct local_pod *pod = object;
 
     if (pods_read_address(pod)) {
-        changed(pod, PLATFORM_MODIFIED);
+        pods_changed(pod, PLATFORM_MODIFIED);
         return;
     }
     loop_timer_start(pod->owner->options.loop, &pod->timer, PODS_ADDRESS_POLL_MS);
 }
 
-static void crash(struct local_pod *pod, const char *why)
+int64_t pods_back_off_ms(struct local_pod *pod)
 {
-    int64_t delay = PODS_BACKOFF_FIRST_MS;
+    int64_t delay_ms = PODS_BACKOFF_FIRST_MS;
     int64_t ran_ms = clock_mono_ms(pod->owner->options.clock) - pod->started_ms;
 
     if (ran_ms >= PODS_STABLE_MS)
         pod->crashes = 0;
-    for (int i = 0; i < pod->crashes && delay < PODS_BACKOFF_MAX_MS; i++)
-        delay *= 2;
-    if (delay > PODS_BACKOFF_MAX_MS)
-        delay = PODS_BACKOFF_MAX_MS;
+    for (int i = 0; i < pod->crashes && delay_ms < PODS_BACKOFF_MAX_MS; i++)
+        delay_ms *= 2;
     pod->crashes++;
+    return delay_ms < PODS_BACKOFF_MAX_MS ? delay_ms : PODS_BACKOFF_MAX_MS;
+}
+
+static void crash(struct local_pod *pod, const char *why)
+{
+    int64_t delay = pods_back_off_ms(pod);
+
     pod->phase = PLATFORM_POD_CRASHED;
     pod->address[0] = '\0';
     snprintf(pod->message, sizeof(pod->message), "%s; started again in %lld ms", why,
              (long long)delay);
     log_warn("an agent ended", LOG_STR("pod", pod->name), LOG_STR("why", why));
-    set_timer(pod, &pod->timer, start, delay);
-    changed(pod, PLATFORM_MODIFIED);
+    pods_set_timer(pod, &pod->timer, start, delay);
+    pods_changed(pod, PLATFORM_MODIFIED);
+}
+
+void pods_forget(struct local_pod *pod)
+{
+    map_remove(&pod->owner->pods, str_of(pod->uid));
+    pods_changed(pod, PLATFORM_DELETED);
+    pods_free(pod);
 }
 
 static void removed(void *user, int code, const struct err *err)
@@ -113,12 +125,10 @@ static void removed(void *user, int code, const struct err *err)
 
     if (code < 0)
         log_warn("a pod's folder can't be removed", LOG_STR("pod", pod->name), LOG_ERR(err));
-    map_remove(&pod->owner->pods, str_of(pod->uid));
-    changed(pod, PLATFORM_DELETED);
-    pods_free(pod);
+    pods_forget(pod);
 }
 
-static void finish(struct local_pod *pod)
+void pods_finish(struct local_pod *pod)
 {
     loop_timer_stop(&pod->timer);
     loop_timer_stop(&pod->log_timer);
@@ -146,16 +156,16 @@ static void check_log(void *object)
     loop_timer_start(pod->owner->options.loop, &pod->log_timer, PODS_LOG_CHECK_MS);
 }
 
-static void watch_run(struct local_pod *pod)
+void pods_watch_run(struct local_pod *pod)
 {
     pod->phase = PLATFORM_POD_RUNNING;
     pod->message[0] = '\0';
     pod->started_ms = clock_mono_ms(pod->owner->options.clock);
-    set_timer(pod, &pod->timer, poll_address, 1);
-    set_timer(pod, &pod->log_timer, check_log, PODS_LOG_CHECK_MS);
+    pods_set_timer(pod, &pod->timer, poll_address, 1);
+    pods_set_timer(pod, &pod->log_timer, check_log, PODS_LOG_CHECK_MS);
 }
 
-static void prepare_process(struct local_pod *pod)
+void pods_prepare_process(struct local_pod *pod)
 {
     pod->process = (struct process){
         .loop = pod->owner->options.loop,
@@ -164,59 +174,13 @@ static void prepare_process(struct local_pod *pod)
     };
 }
 
-/* The agent listens, so it has read what earlier runs left: it may end as soon as that is told. */
-static void poll_farewell(void *object)
-{
-    struct local_pod *pod = object;
-    int64_t ran_ms = clock_mono_ms(pod->owner->options.clock) - pod->started_ms;
-
-    if (pods_read_address(pod)) {
-        changed(pod, PLATFORM_MODIFIED);
-        process_signal(&pod->process, SIGTERM);
-        set_timer(pod, &pod->timer, grace_over, PODS_ADOPTED_GRACE_MS);
-    } else if (ran_ms > PODS_ADOPTED_GRACE_MS) {
-        grace_over(pod);
-    } else {
-        loop_timer_start(pod->owner->options.loop, &pod->timer, PODS_ADDRESS_POLL_MS);
-    }
-}
-
-/*
- * The end of a pod that is to go. One that crashed may have usage that no gateway has taken, and
- * its folder is the only place of it: it is started once more, so that it can report.
- */
-static void leave(struct local_pod *pod, bool crashed)
-{
-    struct err err = {0};
-
-    if (pod->busy || !crashed || !pods_has_run(pod)) {
-        finish(pod);
-        return;
-    }
-    if (pod->farewells >= PODS_FAREWELLS_MAX) {
-        log_error("a pod's usage may be lost: it crashed each time it was to report it",
-                  LOG_STR("pod", pod->name));
-        finish(pod);
-        return;
-    }
-    pod->farewells++;
-    prepare_process(pod);
-    if (pods_start_agent(pod, &err) < 0) {
-        log_error("a pod can't report its usage", LOG_STR("pod", pod->name), LOG_ERR(&err));
-        finish(pod);
-        return;
-    }
-    watch_run(pod);
-    set_timer(pod, &pod->timer, poll_farewell, 1);
-}
-
 static void process_ended(void *user, int status)
 {
     struct local_pod *pod = user;
     char why[64];
 
     if (pod->deleting) {
-        leave(pod, status == -1 || WIFSIGNALED(status));
+        pods_leave(pod, status);
         return;
     }
     if (status == -1)
@@ -237,13 +201,13 @@ static void start(void *object)
         return;
     if (pod->phase == PLATFORM_POD_CRASHED)
         pod->restarts++;
-    prepare_process(pod);
-    if (pods_start_agent(pod, &err) < 0) {
+    pods_prepare_process(pod);
+    if (pods_start_agent(pod, false, &err) < 0) {
         crash(pod, err_message(&err));
         return;
     }
-    watch_run(pod);
-    changed(pod, PLATFORM_MODIFIED);
+    pods_watch_run(pod);
+    pods_changed(pod, PLATFORM_MODIFIED);
 }
 
 /* --- creation --------------------------------------------------------------------------------- */
@@ -264,11 +228,11 @@ static void creation_written(void *user, int code, const struct err *err)
         map_remove(&pod->owner->pods, str_of(pod->uid));
         pods_free(pod);
     } else {
-        changed(pod, PLATFORM_ADDED);
+        pods_changed(pod, PLATFORM_ADDED);
     }
     creation->done(creation->user, code, err);
     if (code == 0 && pod->deleting)
-        finish(pod);
+        pods_finish(pod);
     else if (code == 0)
         start(pod);
     mem_free(creation);
@@ -328,17 +292,17 @@ int local_pods_delete(struct local_pods *pods, struct str name_space, struct str
         return r;
     first = !pod->deleting;
     pod->deleting = true;
-    if (first)
+    if (first) {
         pods_mark_deleting(pod);
-    if (pod->process.pid == 0) {
-        leave(pod, true); /* crashed, or still being written */
-    } else {
+        pods_changed(pod, PLATFORM_MODIFIED);
+    }
+    if (pod->process.pid != 0 && !pod->reporting) {
         process_signal(&pod->process, grace_ms > 0 ? SIGTERM : SIGKILL);
         process_signal(&pod->process, SIGCONT);
-        set_timer(pod, &pod->timer, grace_over, grace_ms);
+        pods_set_timer(pod, &pod->timer, grace_over, grace_ms);
+    } else if (first) {
+        pods_leave(pod, -1); /* crashed, or still being written */
     }
-    if (first)
-        changed(pod, PLATFORM_MODIFIED);
     return 0;
 }
 
@@ -361,25 +325,25 @@ static void adopt(struct local_pod *pod)
 {
     char record[PODS_PATH_MAX];
 
-    prepare_process(pod);
+    pods_prepare_process(pod);
     snprintf(record, sizeof(record), "%s/process", pod->folder);
     if (process_adopt(&pod->process, record, NULL) == 0) {
-        watch_run(pod);
+        pods_watch_run(pod);
         pods_read_address(pod);
         log_info("pod adopted", LOG_STR("pod", pod->name), LOG_I64("pid", pod->process.pid));
         if (pod->deleting) {
             process_signal(&pod->process, SIGTERM);
-            set_timer(pod, &pod->timer, grace_over, PODS_ADOPTED_GRACE_MS);
+            pods_set_timer(pod, &pod->timer, grace_over, PODS_ADOPTED_GRACE_MS);
         }
         return;
     }
     pod->phase = PLATFORM_POD_CRASHED;
     snprintf(pod->message, sizeof(pod->message), "the agent ended while no operator ran");
     if (pod->deleting) {
-        leave(pod, true);
+        pods_leave(pod, -1);
         return;
     }
-    set_timer(pod, &pod->timer, start, 0);
+    pods_set_timer(pod, &pod->timer, start, 0);
 }
 
 int local_pods_open(struct local_pods *pods, const struct local_pods_options *options,
@@ -391,6 +355,7 @@ int local_pods_open(struct local_pods *pods, const struct local_pods_options *op
     *pods = (struct local_pods){.options = *options};
     map_init(&pods->pods, PODS_MAX);
     pods->folder = must(path_join(options->state, "pods"));
+    pods->unreported_folder = must(path_join(options->state, "unreported"));
     pods->version = (uint64_t)clock_wall_ms(options->clock);
     r = pods_read_folders(pods, err);
     for (size_t at = 0; r == 0 && (entry = map_next(&pods->pods, &at)) != NULL;)
@@ -411,6 +376,18 @@ bool local_pods_busy(const struct local_pods *pods)
     return false;
 }
 
+void local_pods_stop_reports(struct local_pods *pods)
+{
+    struct map_entry *entry;
+
+    for (size_t at = 0; (entry = map_next(&pods->pods, &at)) != NULL;) {
+        const struct local_pod *pod = entry->value;
+
+        if (pod->reporting)
+            process_signal(&pod->process, SIGTERM);
+    }
+}
+
 void local_pods_close(struct local_pods *pods)
 {
     struct map_entry *entry;
@@ -419,5 +396,6 @@ void local_pods_close(struct local_pods *pods)
         pods_free(entry->value);
     map_fini(&pods->pods);
     mem_free(pods->folder);
+    mem_free(pods->unreported_folder);
     *pods = (struct local_pods){0};
 }

@@ -8,9 +8,14 @@
  *         address     written by the agent once it listens
  *         agent.log   its output, rotated to agent.log.1
  *         data/       its usage log and counters
+ *         deleting    there if it is on its way out
  *
- *     [written] -> running <-> crashed (back-off, same folder) -> ended (SIGTERM, grace, SIGKILL)
+ *     [written] -> running <-> crashed (back-off, same folder)
+ *                     | SIGTERM, grace, SIGKILL
+ *                     v
+ *                  reporting: spate-agent --report-only, until all usage was taken -> removed
  *
+ * The folder of a pod that has reported for PODS_REPORT_MS in vain is moved to STATE/unreported/.
  * A restarted operator reads the folders and adopts the processes that still run. Loop thread.
  */
 #ifndef SPATE_OPERATOR_LOCAL_PODS_H
@@ -29,7 +34,9 @@ enum {
     PODS_STABLE_MS = 60 * 1000,   /* a run as long as this clears the back-off */
     PODS_LOG_BYTES_MAX = 8 << 20, /* then agent.log becomes agent.log.1 */
     PODS_LOG_CHECK_MS = 5 * 1000,
-    PODS_FAREWELLS_MAX = 3, /* starts of a pod that crashed on its way out, to report its usage */
+    PODS_REPORT_MS = 24 * 3600 * 1000, /* for all usage of a deleted pod to be taken */
+    PODS_REPORT_START_MS = 30 * 1000,  /* for an agent that shall report, until it listens */
+    PODS_REPORT_CHECK_MS = 1000,       /* between looks at these limits */
 };
 
 struct local_pod {
@@ -51,7 +58,8 @@ struct local_pod {
     struct process process;
     int64_t started_ms;      /* monotonic, of this run */
     int crashes;             /* in a row */
-    int farewells;           /* starts since it is being deleted */
+    bool reporting;          /* its agent is one that only reports */
+    int64_t report_since_ms; /* monotonic; 0: nothing was reported yet */
     struct loop_timer timer; /* address, restart or grace: what the phase says */
     struct loop_timer log_timer;
 };
@@ -70,8 +78,10 @@ struct local_pods_options {
 struct local_pods {
     struct local_pods_options options;
     char *folder;
+    char *unreported_folder;
     struct map pods; /* uid -> struct local_pod */
     uint64_t version;
+    uint64_t set_aside; /* pods whose usage was not taken in time */
 };
 
 /* Reads the folders, adopts or restarts what is in them. Tells nothing yet. Blocks: at start. */
@@ -92,6 +102,10 @@ int local_pods_delete(struct local_pods *pods, struct str name_space, struct str
 /* Ends the process at once; it is started again in the same folder. */
 int local_pods_restart(struct local_pods *pods, struct str name_space, struct str name,
                        struct str uid, struct err *err);
+
+/* The agents that only report end; the next operator starts them again. For a platform that ends
+ * for good, so that nothing of it runs on. */
+void local_pods_stop_reports(struct local_pods *pods);
 
 struct local_pod *local_pods_find(const struct local_pods *pods, struct str name_space,
                                   struct str name);

@@ -345,7 +345,7 @@ static void add_number(struct arguments *a, const char *option, int64_t value)
     add(a, option, text);
 }
 
-int pods_start_agent(struct local_pod *pod, struct err *err)
+int pods_start_agent(struct local_pod *pod, bool report_only, struct err *err)
 {
     const struct local_pods_options *options = &pod->owner->options;
     char address[PODS_PATH_MAX], data[PODS_PATH_MAX], log[PODS_PATH_MAX], record[PODS_PATH_MAX];
@@ -375,6 +375,8 @@ int pods_start_agent(struct local_pod *pod, struct err *err)
     /* Pods share the machine: one thread each unless the model asks for more. */
     add_number(&a, "--threads", pod->threads > 0 ? pod->threads : 1);
     add_number(&a, "--chunk-tokens", pod->chunk_tokens);
+    if (report_only)
+        a.items[a.count++] = "--report-only";
     return process_start(&pod->process,
                          &(struct process_options){
                              .argv = a.items,
@@ -382,6 +384,17 @@ int pods_start_agent(struct local_pod *pod, struct err *err)
                              .record_path = record,
                          },
                          err);
+}
+
+int pods_set_aside(const struct local_pod *pod, struct err *err)
+{
+    const char *folder = pod->owner->unreported_folder;
+    CLEANUP(mem_freep) char *place = must(path_join(folder, pod->uid));
+    int r = file_make_folder(folder, err);
+
+    if (r == 0 && rename(pod->folder, place) < 0)
+        r = err_errno(err, errno, "%s can't be moved to %s", pod->folder, place);
+    return r;
 }
 
 bool pods_has_run(const struct local_pod *pod)

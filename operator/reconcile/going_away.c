@@ -113,8 +113,8 @@ static void advance(struct pass *p, const struct crd_pod *recorded, struct world
             return;
         if (is_unreachable(p, pod) || since >= grace_of(p))
             reconciler_delete_pod(p->r, pod, PASS_DELETE_GRACE_MS);
-        else
-            tell(p, pod);
+        else if (pod->view.address.len > 0)
+            tell(p, pod); /* one that crashed is told when it is back and can report */
         pass_requeue(p, p->now_ms + 1000);
         return;
     }

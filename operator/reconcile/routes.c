@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The route snapshot: built from what the views show, published when its content changed. A pod is
- * in it only if its model's status lists it (as seen, so durably) and its agent answers.
+ * routed to only if its model's status lists it (as seen, so durably) and its agent answers. One
+ * that is not, but may have usage to report, is listed apart, until it is gone.
  */
 #include "operator/reconcile/pass.h"
 
@@ -77,6 +78,54 @@ static void add_model(struct routes *routes, const struct reconciler *r, struct 
     out->context_max = m->context_max;
 }
 
+/* --- pods that only report -------------------------------------------------------------------- */
+
+static bool is_in_models(const struct routes *routes, const struct world_pod *pod)
+{
+    for (int i = 0; i < routes->model_count; i++) {
+        const struct routes_model *model = &routes->models[i];
+
+        if (!str_is(model->name, pod->model->key))
+            continue;
+        for (int j = 0; j < model->pod_count; j++) {
+            if (str_eq(model->pods[j].uid, pod->view.uid))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* An agent runs in it that may have usage which no gateway has taken. It need not answer us: the
+ * gateways will see whether it answers them. */
+static bool may_have_usage(const struct world_pod *pod)
+{
+    if (pod->view.phase != PLATFORM_POD_RUNNING || pod->view.address.len == 0)
+        return false;
+    return pod->model->object == NULL || pod->view.deleting || world_pod_drains(pod) ||
+           (pod->answered && pod->status.unacknowledged > 0);
+}
+
+static void add_leavers(struct routes *routes, const struct reconciler *r)
+{
+    struct map_entry *entry;
+
+    routes->leavers =
+        must(arena_array(&routes->arena, r->world.pods.count + 1, sizeof(*routes->leavers)));
+    for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
+        const struct world_pod *pod = entry->value;
+
+        if (!may_have_usage(pod) || is_in_models(routes, pod))
+            continue;
+        routes->leavers[routes->leaver_count++] = (struct routes_leaver){
+            .name = keep(routes, pod->view.name),
+            .uid = keep(routes, pod->view.uid),
+            .address = keep(routes, pod->view.address),
+        };
+    }
+}
+
+/* --- tenants ---------------------------------------------------------------------------------- */
+
 static struct str *keep_names(struct routes *routes, const struct crd_name *names, int count)
 {
     struct str *out = must(arena_array(&routes->arena, (size_t)count + 1, sizeof(struct str)));
@@ -126,6 +175,13 @@ static int by_model_name(const void *a, const void *b)
     return str_compare(left->name, right->name);
 }
 
+static int by_leaver_uid(const void *a, const void *b)
+{
+    const struct routes_leaver *left = a, *right = b;
+
+    return str_compare(left->uid, right->uid);
+}
+
 static int by_tenant_name(const void *a, const void *b)
 {
     const struct routes_tenant *left = a, *right = b;
@@ -152,6 +208,8 @@ static struct routes *build(struct reconciler *r)
     }
     for (size_t at = 0; (entry = map_next(&r->world.tenants, &at)) != NULL;)
         add_tenant(routes, r, entry->value);
+    add_leavers(routes, r);
+    qsort(routes->leavers, (size_t)routes->leaver_count, sizeof(*routes->leavers), by_leaver_uid);
     qsort(routes->models, (size_t)routes->model_count, sizeof(*routes->models), by_model_name);
     qsort(routes->tenants, (size_t)routes->tenant_count, sizeof(*routes->tenants), by_tenant_name);
     return routes;
@@ -203,7 +261,7 @@ static bool agents_have_answered(const struct reconciler *r)
         const struct world_pod *pod = entry->value;
 
         if (pod->view.phase == PLATFORM_POD_RUNNING && pod->view.address.len > 0 &&
-            !pod->answered && pod->probe_failures == 0)
+            !pod->view.deleting && !pod->answered && pod->probe_failures == 0)
             return false;
     }
     return true;

@@ -303,6 +303,16 @@ void sim_reclaim(struct sim *sim, const char *key)
     }
 }
 
+void sim_crash(struct sim *sim, const char *key, int64_t back_ms)
+{
+    for (size_t i = 0; i < sim->pod_count; i++) {
+        if (!is_of(sim->pods[i], key))
+            continue;
+        sim_pod_crash(sim, sim->pods[i]);
+        sim->pods[i]->agent_at_ms = sim->now_ms + back_ms;
+    }
+}
+
 uint64_t sim_prices_posted(const struct sim *sim)
 {
     return sim->prices_posted;

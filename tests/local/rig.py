@@ -138,6 +138,7 @@ class ControlPlane:
         self.condition = threading.Condition()
         self.counter = 0
         self.models = {}
+        self.leavers = []
         self.tenants = [tenant("acme", KEY)]
         self.acknowledged = ""
         self.loads = []
@@ -161,7 +162,7 @@ class ControlPlane:
         return f"testplane:1:{self.counter}"
 
     def snapshot(self):
-        return {"version": self.version(), "tenants": self.tenants,
+        return {"version": self.version(), "tenants": self.tenants, "leavers": self.leavers,
                 "models": [model_route(name, pods) for name, pods in self.models.items()]}
 
     def publish_and_wait(self, models=None):

@@ -369,6 +369,66 @@ static void a_deleted_model_leaves_nothing(void **state)
     end(&f);
 }
 
+static bool is_leaver(const struct routes *routes, struct str uid)
+{
+    for (int i = 0; i < routes->leaver_count; i++) {
+        if (str_eq(routes->leavers[i].uid, uid) && routes->leavers[i].address.len > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Its usage may not have been taken yet, and a gateway may have been down: so they are told where
+ * it is for as long as the pod is there. */
+static void a_deleted_models_pods_are_collected_from(void **state)
+{
+    struct fixture f = {0};
+    struct crd_model_status before;
+    int seen[3] = {0};
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"minReplicas\":3,\"maxReplicas\":3");
+    sim_run(f.sim, 5 * SECOND);
+    before = status_of(&f, "team/brook");
+    assert_int_equal(before.pod_count, 3);
+    assert_int_equal(sim_routes(f.sim)->leaver_count, 0);
+    sim_delete(f.sim, "team/brook");
+    for (int t = 0; t < 100; t++) {
+        sim_run(f.sim, 10);
+        for (int i = 0; i < 3; i++)
+            seen[i] += is_leaver(sim_routes(f.sim), before.pods[i].uid);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_true(seen[i] > 0);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    assert_int_equal(sim_routes(f.sim)->leaver_count, 0);
+    end(&f);
+}
+
+/* There is nobody to tell until the agent is back: no command is sent in vain. */
+static void a_crashed_pod_is_told_when_it_is_back(void **state)
+{
+    struct fixture f = {0};
+    struct reconciler_stats stats;
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":2");
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+    sim_crash(f.sim, "team/brook", 10 * SECOND);
+    apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":0");
+    sim_run(f.sim, 8 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    reconciler_stats(f.r, &stats);
+    assert_int_equal(stats.failures, 0);
+    sim_run(f.sim, 12 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    end(&f);
+}
+
 static void count_done(void *user)
 {
     (*(int *)user)++;
@@ -444,6 +504,8 @@ int main(void)
         cmocka_unit_test(new_settings_roll_the_pods),
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
         cmocka_unit_test(a_deleted_model_leaves_nothing),
+        cmocka_unit_test(a_deleted_models_pods_are_collected_from),
+        cmocka_unit_test(a_crashed_pod_is_told_when_it_is_back),
         cmocka_unit_test(shutting_down_drains_all),
         cmocka_unit_test(tenants_and_prices_reach_the_gateways),
     };

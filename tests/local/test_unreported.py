@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Usage that no gateway has taken outlives everything: the deletion of its model while the gateway is down, the end
+of its agent by SIGTERM, the end of all programs. What the engines counted is what the ledger charges and wastes."""
+import os
+import signal
+import time
+import unittest
+
+import charging
+import rig as rigs
+import system as systems
+import test_system
+import violence
+
+LINGER_S = 25  # longer than an agent drains, and longer than a gateway remembers agents by itself
+
+
+def wait_for(condition, seconds, what):
+    return rigs.wait_for(condition, seconds, what)
+
+
+class Unreported(unittest.TestCase):
+    def setUp(self):
+        self.system = systems.System().__enter__()
+        self.failed = True
+        self.addCleanup(self.close)
+        self.system.apply(test_system.manifest(["brook"], idle=3600, most=2))
+        self.system.make_keys("acme")
+
+    def close(self):
+        self.system.__exit__(AssertionError if self.failed else None)
+
+    def answers(self, count):
+        """So many answers under way that do not end by themselves."""
+        streams = [rigs.Stream(self.system.gateway_address(), f"What is 345 + {n}?", violence.KEYS["acme"],
+                               {"max_tokens": 15000, "ignore_eos": True}) for n in range(count)]
+        for stream in streams:
+            for _ in stream:
+                if len(stream.ids) >= 30:
+                    break
+            self.assertIsNone(stream.error)
+        return streams
+
+    def folders(self):
+        return list((self.system.state / "pods").iterdir())
+
+    def unacknowledged(self):
+        return [path for path in self.folders() if any((path / "data" / "usage").glob("*"))]
+
+    def check_exact(self):
+        """The ledger knows all that the engines counted, and no pod is left that could tell more."""
+        self.wait_for_ledger()
+        counters, runs = self.system.counters.totals(), self.system.runs()
+        self.assertGreater(sum(total["output"] for total in counters.values()), 0)
+        for run, total in counters.items():
+            told = systems.told_by_type(runs[run]) if run in runs else dict.fromkeys(charging.TYPES, 0)
+            self.assertEqual(told, systems.counted(total), f"run {run}: charged + waste against the counter")
+        wait_for(lambda: not self.folders(), 30, "the end of all pods")
+        self.assertFalse((self.system.state / "unreported").exists())
+
+    def wait_for_ledger(self):
+        end = time.monotonic() + violence.QUIET_S + 3 * systems.SETTLE_S
+        while time.monotonic() < end:
+            counters, runs = self.system.counters.totals(), self.system.runs()
+            if all(run in runs and systems.told_by_type(runs[run]) == systems.counted(total)
+                   for run, total in counters.items() if any(systems.counted(total).values())):
+                return
+            time.sleep(0.5)
+
+    def test_a_model_is_deleted_while_its_gateway_is_down(self):
+        system = self.system
+        streams = self.answers(3)
+        system.programs["gateway"].kill()
+        system.spate("delete", "md", "brook")
+        time.sleep(LINGER_S)
+        self.assertTrue(self.folders(), "the pods stay until all is reported")
+        system.programs["gateway"].start()
+        self.check_exact()
+        del streams
+        self.failed = False
+
+    def test_a_model_is_deleted_while_it_answers(self):
+        """The clients are told that it failed; what they got until then is charged, the rest is waste."""
+        streams = self.answers(3)
+        self.system.spate("delete", "md", "brook")
+        for stream in streams:
+            for _ in stream:
+                pass
+            self.assertEqual(stream.error["code"], "model_unavailable")
+        self.check_exact()
+        charged = {}
+        for request, intervals in self.system.charges().items():
+            charged[request] = sorted(p for start, end, _ in intervals for p in range(start, end))
+        for stream in streams:
+            self.assertEqual(charged[stream.id.split("-", 1)[1]], list(range(len(stream.ids))))
+        self.failed = False
+
+    def test_everything_ends_and_comes_back(self):
+        """As Ctrl-C ends `spate up`, but no gateway is there any more to take what the agents hold."""
+        system = self.system
+        streams = self.answers(3)
+        system.programs["gateway"].kill()
+        self.shut_down()
+        wait_for(lambda: not system.agents(), 20, "the end of all agents")
+        self.assertTrue(self.folders(), "the folders stay until all is reported")
+        for name in ("operator", "ledger", "gateway"):
+            system.programs[name].start()
+        system.spate("delete", "md", "brook")
+        self.check_exact()
+        del streams
+        self.failed = False
+
+    def shut_down(self):
+        """In the order of `spate up`, which waits for so long that the pods end."""
+        token = (self.system.state / "admin-token").read_text().strip()
+        try:
+            rigs.request_json(self.system.programs["operator"].address, "POST", "/internal/v1/shutdown", {}, token, 30)
+        except OSError:
+            pass
+        self.system.programs["operator"].stop()
+        self.system.programs["ledger"].stop()
+
+    def test_operator_and_agents_die_while_a_deleted_model_reports(self):
+        """Whatever is killed on the way, the next one goes on with it."""
+        system = self.system
+        streams = self.answers(3)
+        system.programs["gateway"].kill()
+        system.spate("delete", "md", "brook")
+        for _ in range(6):
+            time.sleep(1)
+            for pid in system.agents().values():
+                os.kill(pid, signal.SIGKILL)
+            system.programs["operator"].kill()
+            system.programs["operator"].start()
+        self.assertTrue(self.folders())
+        system.programs["gateway"].start()
+        self.check_exact()
+        del streams
+        self.failed = False
+
+
+if __name__ == "__main__":
+    unittest.main()
