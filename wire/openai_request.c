@@ -468,16 +468,19 @@ static int read_sampling(struct openai_request *out, const json_t *tree, struct 
     int temperature = get_f64(tree, "temperature", 0, 2, &out->temperature, e);
     int top_p = temperature < 0 ? -1 : get_f64(tree, "top_p", 0, 1, &out->top_p, e);
     int top_k = top_p < 0 ? -1 : get_i64(tree, "top_k", -1, INT32_MAX, &out->top_k, e);
-    int seed = top_k < 0 ? -1 : get_i64(tree, "seed", INT64_MIN, INT64_MAX, &out->seed, e);
+    int min_p = top_k < 0 ? -1 : get_f64(tree, "min_p", 0, 1, &out->min_p, e);
+    int seed = min_p < 0 ? -1 : get_i64(tree, "seed", INT64_MIN, INT64_MAX, &out->seed, e);
+    int repetition =
+        seed < 0 ? -1 : get_f64(tree, "repetition_penalty", 0.01, 100, &out->repetition_penalty, e);
 
-    if (seed < 0 || get_f64(tree, "min_p", 0, 1, &out->min_p, e) < 0 ||
-        get_f64(tree, "presence_penalty", -2, 2, &out->presence_penalty, e) < 0 ||
-        get_f64(tree, "frequency_penalty", -2, 2, &out->frequency_penalty, e) < 0 ||
-        get_f64(tree, "repetition_penalty", 0.01, 100, &out->repetition_penalty, e) < 0)
+    if (repetition < 0 || get_f64(tree, "presence_penalty", -2, 2, &out->presence_penalty, e) < 0 ||
+        get_f64(tree, "frequency_penalty", -2, 2, &out->frequency_penalty, e) < 0)
         return -1;
     out->has_temperature = temperature == 1;
     out->has_top_p = top_p == 1;
     out->has_top_k = top_k == 1;
+    out->has_min_p = min_p == 1;
+    out->has_repetition_penalty = repetition == 1;
     out->has_seed = seed == 1;
     if (out->has_top_p && out->top_p <= 0)
         return openai_error_set(e, OPENAI_BAD_REQUEST, "top_p", "'top_p' must be over 0");

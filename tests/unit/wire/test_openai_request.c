@@ -52,6 +52,7 @@ static void defaults_of_a_chat(void **state)
     assert_false(q.stream || q.include_usage || q.return_token_ids || q.ignore_eos || q.echo);
     assert_true(q.skip_special_tokens && q.add_generation_prompt);
     assert_false(q.has_temperature || q.has_top_p || q.has_top_k || q.has_seed);
+    assert_false(q.has_min_p || q.has_repetition_penalty);
     assert_int_equal(q.max_tokens, -1);
     assert_int_equal(q.logprobs, -1);
     assert_int_equal(q.stop_count + q.stop_id_count + q.bias_count, 0);
@@ -84,6 +85,7 @@ static void every_parameter_of_a_chat(void **state)
     assert_int_equal(q.max_tokens, 7);
     assert_int_equal(q.min_tokens, 2);
     assert_true(q.has_temperature && q.has_top_p && q.has_top_k && q.has_seed);
+    assert_true(q.has_min_p && q.has_repetition_penalty);
     assert_float_equal((float)q.temperature, 0.5F, 1e-6F);
     assert_float_equal((float)q.top_p, 0.9F, 1e-6F);
     assert_float_equal((float)q.min_p, 0.1F, 1e-6F);
