@@ -162,7 +162,8 @@ static int fill_sampling(struct prompt *p)
     struct tokenizer_defaults d = tokenizer_defaults(p->agent->tokenizer);
     struct engine_sampling *s = &p->engine.sampling;
 
-    s->temperature = choose(q->has_temperature, q->temperature, d.temperature, 1.0F);
+    s->temperature = choose(q->has_temperature, q->temperature, d.temperature,
+                            q->has_default_temperature ? (float)q->default_temperature : 1.0F);
     s->top_p = choose(q->has_top_p, q->top_p, d.top_p, 1.0F);
     s->top_k = q->has_top_k ? (int32_t)q->top_k : d.top_k > 0 ? d.top_k : 0;
     s->min_p = choose(q->has_min_p, q->min_p, d.min_p, 0);

@@ -463,6 +463,16 @@ static int read_logprobs(struct openai_request *out, const json_t *tree, struct 
     return 0;
 }
 
+/* Ours: what a client would rather have than 1, if nobody names a temperature. */
+static int read_default_temperature(struct openai_request *out, const json_t *tree,
+                                    struct openai_error *e)
+{
+    int given = get_f64(tree, "default_temperature", 0, 2, &out->default_temperature, e);
+
+    out->has_default_temperature = given == 1;
+    return given;
+}
+
 static int read_sampling(struct openai_request *out, const json_t *tree, struct openai_error *e)
 {
     int temperature = get_f64(tree, "temperature", 0, 2, &out->temperature, e);
@@ -473,7 +483,8 @@ static int read_sampling(struct openai_request *out, const json_t *tree, struct 
     int repetition =
         seed < 0 ? -1 : get_f64(tree, "repetition_penalty", 0.01, 100, &out->repetition_penalty, e);
 
-    if (repetition < 0 || get_f64(tree, "presence_penalty", -2, 2, &out->presence_penalty, e) < 0 ||
+    if (repetition < 0 || read_default_temperature(out, tree, e) < 0 ||
+        get_f64(tree, "presence_penalty", -2, 2, &out->presence_penalty, e) < 0 ||
         get_f64(tree, "frequency_penalty", -2, 2, &out->frequency_penalty, e) < 0)
         return -1;
     out->has_temperature = temperature == 1;
