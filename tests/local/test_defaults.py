@@ -3,33 +3,19 @@
 them; then what the command line would rather have than the API's temperature of 1."""
 import http.server
 import json
-import pathlib
-import shutil
 import subprocess
-import tempfile
 import threading
 import unittest
 
 import rig as rigs
 
-BROOK = rigs.ROOT / "models" / "brook"
 QUESTION = "What is 345 + 678?"
 SEEDS = range(6)
 
 
 class AgentDefaults(unittest.TestCase):
     def agent(self, **defaults):
-        """An agent over the shipped model with another generation_config.json."""
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="spate-defaults-"))
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        shutil.copytree(BROOK, folder / "model")
-        (folder / "model" / "generation_config.json").write_text(json.dumps(defaults))
-        agent = rigs.Process(folder, "agent", ["spate-agent", "--model", str(folder / "model"), "--served-model", "m",
-                                               "--listen", "127.0.0.1:0", "--data", str(folder)])
-        agent.start()
-        self.addCleanup(agent.stop)
-        rigs.wait_for(lambda: rigs.request_json(agent.address, "GET", "/health")[0] == 200, what="the agent")
-        return agent
+        return rigs.agent_of_altered_model(self, {"generation_config.json": json.dumps(defaults)})
 
     def answers(self, agent, **options):
         """The ids of one answer for each seed."""
