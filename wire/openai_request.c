@@ -518,10 +518,34 @@ static int read_lengths(struct openai_request *out, const json_t *tree, struct o
     return 0;
 }
 
+/* Variables of the template, as transformers has them. What it doesn't take as such is refused. */
+static int read_template_kwargs(struct openai_request *out, const json_t *tree,
+                                struct openai_error *e)
+{
+    static const char *const names[] = {"chat_template", "tokenize", "continue_final_message",
+                                        "messages"};
+    json_t *kwargs = json_object_get(tree, "chat_template_kwargs");
+
+    if (kwargs == NULL || json_is_null(kwargs))
+        return 0;
+    if (!json_is_object(kwargs))
+        return openai_error_set(e, OPENAI_BAD_REQUEST, "chat_template_kwargs",
+                                "'chat_template_kwargs' must be an object, not %s",
+                                json_type_name(kwargs));
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (json_object_get(kwargs, names[i]) != NULL)
+            return openai_error_set(e, OPENAI_UNSUPPORTED, "chat_template_kwargs",
+                                    "'chat_template_kwargs.%s' is not supported: give variables of "
+                                    "the model's template only",
+                                    names[i]);
+    }
+    out->template_kwargs = kwargs;
+    return 0;
+}
+
 static int read_switches(struct openai_request *out, const json_t *tree, struct openai_error *e)
 {
     const json_t *options = json_object_get(tree, "stream_options");
-    json_t *kwargs = json_object_get(tree, "chat_template_kwargs");
 
     out->skip_special_tokens = true;
     out->add_generation_prompt = true;
@@ -540,11 +564,8 @@ static int read_switches(struct openai_request *out, const json_t *tree, struct 
                                 json_type_name(options));
     if (get_bool(options, "include_usage", &out->include_usage, e) < 0)
         return -1;
-    if (kwargs != NULL && !json_is_null(kwargs) && !json_is_object(kwargs))
-        return openai_error_set(e, OPENAI_BAD_REQUEST, "chat_template_kwargs",
-                                "'chat_template_kwargs' must be an object, not %s",
-                                json_type_name(kwargs));
-    out->template_kwargs = json_is_object(kwargs) ? kwargs : NULL;
+    if (read_template_kwargs(out, tree, e) < 0)
+        return -1;
     if (out->echo)
         return openai_error_set(e, OPENAI_UNSUPPORTED, "echo",
                                 "'echo' is not supported by this version of Spate: leave it out");

@@ -68,7 +68,8 @@ static void every_parameter_of_a_chat(void **state)
         "\"assistant\","
         "\"content\":null,\"reasoning_content\":\"r\"}],\"stream\":true,\"stream_options\":"
         "{\"include_usage\":true},\"max_tokens\":5,\"max_completion_tokens\":7,\"min_tokens\":2,"
-        "\"temperature\":0.5,\"default_temperature\":0.25,\"top_p\":0.9,\"top_k\":40,\"min_p\":0.1,\"presence_penalty\":-2,"
+        "\"temperature\":0.5,\"default_temperature\":0.25,\"top_p\":0.9,\"top_k\":40,\"min_p\":0.1,"
+        "\"presence_penalty\":-2,"
         "\"frequency_penalty\":2,\"repetition_penalty\":1.1,\"seed\":-3,\"logprobs\":true,"
         "\"top_logprobs\":20,\"stop\":[\"x\",\"yz\"],\"stop_token_ids\":[4,5],\"logit_bias\":"
         "{\"7\":-100},\"user\":\"u\",\"return_token_ids\":true,\"ignore_eos\":true,"
@@ -226,6 +227,8 @@ static void broken_chats_are_named(void **state)
         {MESSAGES ",\"user\":7", "user", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"n\":0", "n", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"chat_template_kwargs\":[]", "chat_template_kwargs", OPENAI_BAD_REQUEST},
+        {MESSAGES ",\"chat_template_kwargs\":{\"k\":1,\"chat_template\":\"\"}",
+         "chat_template_kwargs", OPENAI_UNSUPPORTED},
         {MESSAGES ",\"n\":2", "n", OPENAI_UNSUPPORTED},
         {MESSAGES ",\"tools\":[{}]", "tools", OPENAI_UNSUPPORTED},
         {MESSAGES ",\"tool_choice\":\"required\"", "tool_choice", OPENAI_UNSUPPORTED},
