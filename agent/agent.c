@@ -241,7 +241,9 @@ static int start_book(struct agent *a, struct err *err)
         .user = a,
     };
 
-    return a->trusts_gateways ? book_open(&a->book, &options, err) : 0;
+    if (a->trusts_gateways)
+        return book_open(&a->book, &options, err);
+    return options.data_folder == NULL ? 0 : file_make_folder(options.data_folder, err);
 }
 
 static char *counters_path(struct agent *a)

@@ -32,19 +32,17 @@ static void put_chat_logprobs(struct json_writer *w, const struct chunk_logprobs
     json_open(w, '{');
     json_key(w, "content");
     json_open(w, '[');
-    for (int i = l->first; i < l->first + l->count; i++) {
+    json_open(w, '{');
+    put_token(w, l->tokenizer, &e->chosen[l->index]);
+    json_key(w, "top_logprobs");
+    json_open(w, '[');
+    for (int k = 0; k < e->logprob_count; k++) {
         json_open(w, '{');
-        put_token(w, l->tokenizer, &e->chosen[i]);
-        json_key(w, "top_logprobs");
-        json_open(w, '[');
-        for (int k = 0; k < e->logprob_count; k++) {
-            json_open(w, '{');
-            put_token(w, l->tokenizer, &e->top[i][k]);
-            json_close(w, '}');
-        }
-        json_close(w, ']');
+        put_token(w, l->tokenizer, &e->top[l->index][k]);
         json_close(w, '}');
     }
+    json_close(w, ']');
+    json_close(w, '}');
     json_close(w, ']');
     json_put_null(w, "refusal");
     json_close(w, '}');
@@ -94,30 +92,23 @@ static void put_top_object(struct json_writer *w, const struct tokenizer *t,
 static void put_completion_logprobs(struct json_writer *w, const struct chunk_logprobs *l)
 {
     const struct engine_event *e = l->event;
-    uint64_t offset = l->text_offset;
 
     json_open(w, '{');
     json_key(w, "tokens");
     json_open(w, '[');
-    for (int i = l->first; i < l->first + l->count; i++)
-        json_add_str(w, tokenizer_piece(l->tokenizer, e->ids[i]));
+    json_add_str(w, tokenizer_piece(l->tokenizer, e->ids[l->index]));
     json_close(w, ']');
     json_key(w, "token_logprobs");
     json_open(w, '[');
-    for (int i = l->first; i < l->first + l->count; i++)
-        json_add_f64(w, (double)e->chosen[i].logprob);
+    json_add_f64(w, (double)e->chosen[l->index].logprob);
     json_close(w, ']');
     json_key(w, "top_logprobs");
     json_open(w, '[');
-    for (int i = l->first; i < l->first + l->count; i++)
-        put_top_object(w, l->tokenizer, e->top[i], e->logprob_count);
+    put_top_object(w, l->tokenizer, e->top[l->index], e->logprob_count);
     json_close(w, ']');
     json_key(w, "text_offset");
     json_open(w, '[');
-    for (int i = l->first; i < l->first + l->count; i++) {
-        json_add_u64(w, offset);
-        offset += tokenizer_piece(l->tokenizer, e->ids[i]).len;
-    }
+    json_add_u64(w, l->text_offset);
     json_close(w, ']');
     json_close(w, '}');
 }
@@ -126,7 +117,7 @@ static void put_logprobs(struct json_writer *w, enum openai_endpoint endpoint,
                          const struct chunk_logprobs *l)
 {
     json_key(w, "logprobs");
-    if (!l->wanted || l->count == 0)
+    if (!l->wanted)
         json_add_null(w);
     else if (endpoint == OPENAI_CHAT)
         put_chat_logprobs(w, l);

@@ -19,14 +19,13 @@ struct chunk_head {
     bool reasoning_alias; /* "reasoning" beside "reasoning_content" */
 };
 
-/* Logprobs of the ids of a chunk; count 0 or wanted false: none. */
+/* Logprobs of the id of a chunk. */
 struct chunk_logprobs {
-    bool wanted;
+    bool wanted; /* false: none, and the rest is not looked at */
     const struct tokenizer *tokenizer;
     const struct engine_event *event;
-    int first; /* ids of the event that this chunk is about */
-    int count;
-    uint64_t text_offset; /* completions: of the first id */
+    int index;            /* of the id in the event */
+    uint64_t text_offset; /* completions: characters of the answer before the id's text */
 };
 
 struct chunk {

@@ -162,13 +162,15 @@ static int fill_sampling(struct prompt *p)
     struct tokenizer_defaults d = tokenizer_defaults(p->agent->tokenizer);
     struct engine_sampling *s = &p->engine.sampling;
 
-    s->temperature = choose(q->has_temperature, q->temperature, d.temperature, 1.0F);
+    s->temperature = choose(q->has_temperature, q->temperature, d.temperature,
+                            q->has_default_temperature ? (float)q->default_temperature : 1.0F);
     s->top_p = choose(q->has_top_p, q->top_p, d.top_p, 1.0F);
     s->top_k = q->has_top_k ? (int32_t)q->top_k : d.top_k > 0 ? d.top_k : 0;
-    s->min_p = (float)q->min_p;
+    s->min_p = choose(q->has_min_p, q->min_p, d.min_p, 0);
     s->presence_penalty = (float)q->presence_penalty;
     s->frequency_penalty = (float)q->frequency_penalty;
-    s->repetition_penalty = (float)q->repetition_penalty;
+    s->repetition_penalty =
+        choose(q->has_repetition_penalty, q->repetition_penalty, d.repetition_penalty, 1);
     s->logprobs = q->logprobs;
     s->seed = p->is_attempt ? p->attempt.seed
               : q->has_seed ? (uint64_t)q->seed

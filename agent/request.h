@@ -26,8 +26,7 @@ struct request {
     bool role_sent;
     bool ids_begun; /* the prompt's ids were sent */
     enum usage_end cancelled_by;
-    uint64_t position;   /* output ids seen, earlier attempts included */
-    uint64_t text_bytes; /* of the text so far, for text_offset */
+    uint64_t position; /* output ids seen, earlier attempts included */
     struct engine_counts counts;
     int cached_tokens;
     int64_t first_token_mono_ns;

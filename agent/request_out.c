@@ -72,7 +72,6 @@ static void note_sent(struct request *r, const struct text_delta *delta)
         return;
     r->role_sent = true;
     r->ids_begun = true;
-    r->text_bytes += delta->content.len;
 }
 
 /* Whether the answer ended with this id, the last one of an attempt that did not live to say so. */
@@ -145,6 +144,7 @@ static void out_one(struct request *r, const struct engine_event *event, int ind
     const struct openai_request *q = &r->prompt.request;
     struct stream_event extension = {.kind = STREAM_CHUNK, .counts = none, .id_count = 1};
     bool wasted = text_stream_stop_position(r->prompt.text) >= 0;
+    uint64_t text_offset = text_stream_characters(r->prompt.text);
     struct text_delta delta;
     struct chunk chunk = {0};
 
@@ -160,9 +160,8 @@ static void out_one(struct request *r, const struct engine_event *event, int ind
         .wanted = q->logprobs >= 0,
         .tokenizer = r->agent->tokenizer,
         .event = event,
-        .first = index,
-        .count = 1,
-        .text_offset = r->text_bytes,
+        .index = index,
+        .text_offset = text_offset,
     };
     if (q->return_token_ids) {
         chunk.ids = &event->ids[index];

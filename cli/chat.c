@@ -165,6 +165,9 @@ static void write_body(struct buf *body, const struct chat_options *o, const jso
     if (o->temperature != NULL) {
         json_key(&w, "temperature");
         json_add_raw(&w, str_of(o->temperature));
+    } else {
+        json_key(&w, "default_temperature");
+        json_add_f64(&w, o->default_temperature);
     }
     if (o->seed >= 0)
         json_put_i64(&w, "seed", o->seed);

@@ -16,9 +16,10 @@ struct chat_options {
     const char *url; /* of the gateway, without path */
     const char *key;
     const char *model;
-    int64_t max_tokens;      /* 0: the server's choice */
-    const char *temperature; /* JSON number as text; NULL: the model's */
-    int64_t seed;            /* -1: none */
+    int64_t max_tokens;         /* 0: the server's choice */
+    const char *temperature;    /* JSON number as text; NULL: the model's, ... */
+    double default_temperature; /* ... and this one if it recommends none */
+    int64_t seed;               /* -1: none */
     bool show_thinking;
     bool dim_thinking;   /* by escape sequences */
     bool plain;          /* stdout is a terminal: keep control characters of the model from it */

@@ -6,12 +6,17 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "cli/catalog.h"
 #include "cli/chat.h"
 #include "cli/cli.h"
 #include "cli/local.h"
 #include "crd/object.h"
 
 enum { PATIENCE_MS = 10000, PROMPT_MAX = 4 << 20 };
+
+/* For a model that recommends no temperature. The API's own default is 1, at which small models
+ * talk nonsense; this is what the R1 family recommends. */
+#define DEFAULT_TEMPERATURE 0.6
 
 struct settings {
     const char *state;
@@ -35,7 +40,7 @@ static const struct arg_option options[] = {
     {"max-tokens", 0, ARG_INT, offsetof(struct settings, max_tokens), "N", "0",
      "longest answer; 0: the model's own limit", .max = 1 << 24},
     {"temperature", 0, ARG_REAL, offsetof(struct settings, temperature), "T", "-1",
-     "0 is greedy; negative: the model's own"},
+     "0 is greedy; negative: the model's own (0.6 if it recommends none)"},
     {"seed", 0, ARG_INT, offsetof(struct settings, seed), "N", "-1",
      "makes sampling repeatable; negative: chosen by the server", .min = -1, .max = INT64_MAX},
     {"namespace", 'n', ARG_TEXT, offsetof(struct settings, name_space), "NAME",
@@ -202,6 +207,13 @@ static int read_prompt(struct buf *out, const char *word, struct err *err)
     return buf_check(out, "the prompt", err);
 }
 
+static double default_temperature(const char *model)
+{
+    const struct catalog_model *known = catalog_find(model);
+
+    return known != NULL && known->temperature > 0 ? known->temperature : DEFAULT_TEMPERATURE;
+}
+
 static int ask_or_converse(const struct settings *settings, const struct target *target,
                            const char *model, const char *prompt, struct err *err)
 {
@@ -215,6 +227,7 @@ static int ask_or_converse(const struct settings *settings, const struct target 
         .model = model,
         .max_tokens = settings->max_tokens,
         .temperature = settings->temperature >= 0 ? temperature : NULL,
+        .default_temperature = default_temperature(model),
         .seed = settings->seed,
         .show_thinking = settings->thinking && (colour || isatty(STDOUT_FILENO)),
         .dim_thinking = colour,

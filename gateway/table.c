@@ -7,12 +7,14 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "gateway/names.h"
 
 int table_init(struct table *t)
 {
     *t = (struct table){0};
     map_init(&t->tenants, ROUTES_TENANTS_MAX * 2);
     map_init(&t->models, ROUTES_MODELS_MAX * 2);
+    map_init(&t->names, ROUTES_MODELS_MAX * 2);
     map_init(&t->pods, ROUTES_PODS_MAX * 2);
     map_init(&t->keys, (size_t)ROUTES_TENANTS_MAX * ROUTES_KEYS_PER_TENANT_MAX);
     return 0;
@@ -56,6 +58,7 @@ void table_fini(struct table *t)
         model_free(e->value);
     map_fini(&t->tenants);
     map_fini(&t->models);
+    map_fini(&t->names);
     map_fini(&t->pods);
     map_fini(&t->keys);
     mem_free(t->key_items);
@@ -147,13 +150,23 @@ static void set_pod(struct gw_pod *pod, const struct routes_pod *spec)
     pod->listed = true;
 }
 
+static int set_short_name(struct table *t, struct gw_model *m, const struct routes_model *spec)
+{
+    if (m->created_s != spec->created_s || m->short_name == NULL ||
+        !str_is(spec->short_name, m->short_name)) {
+        names_leave(&t->names, m);
+        m->created_s = spec->created_s;
+        if (replace_text(&m->short_name, spec->short_name) < 0)
+            return -ERR_NO_MEMORY;
+    }
+    return names_enter(&t->names, m);
+}
+
 static int set_model(struct table *t, struct gw_model *m, const struct routes_model *spec)
 {
     if (replace_text(&m->name_space, spec->name_space) < 0 ||
-        replace_text(&m->short_name, spec->short_name) < 0 ||
-        replace_text(&m->hold_reason, spec->hold_reason) < 0)
+        replace_text(&m->hold_reason, spec->hold_reason) < 0 || set_short_name(t, m, spec) < 0)
         return -ERR_NO_MEMORY;
-    m->created_s = spec->created_s;
     m->context_max = spec->context_max;
     m->can_wake = spec->can_wake;
     m->listed = true;
@@ -201,6 +214,7 @@ static bool sweep_model(struct table *t, struct gw_model *m)
     sweep_pods(t, m);
     if (m->listed || m->refs > 0 || m->pods != NULL)
         return false;
+    names_leave(&t->names, m);
     map_remove(&t->models, str_of(m->name));
     model_free(m);
     return true;
@@ -215,18 +229,18 @@ static bool sweep_tenant(struct table *t, struct gw_tenant *tenant)
     return true;
 }
 
-/* A removal shifts entries, so the walk starts again after each. */
+/* A removal may shift an entry into its place, so that is looked at again. */
 static void sweep_all(struct table *t)
 {
     struct map_entry *e;
 
     for (size_t at = 0; (e = map_next(&t->models, &at)) != NULL;) {
         if (sweep_model(t, e->value))
-            at = 0;
+            at--;
     }
     for (size_t at = 0; (e = map_next(&t->tenants, &at)) != NULL;) {
         if (sweep_tenant(t, e->value))
-            at = 0;
+            at--;
     }
 }
 
@@ -347,16 +361,13 @@ bool table_may_use(const struct gw_tenant *tenant, const struct gw_model *m)
 struct gw_model *table_model(const struct table *t, const struct gw_tenant *tenant, struct str name)
 {
     struct gw_model *m = map_get(&t->models, name);
-    struct map_entry *e;
 
     if (m != NULL)
         return table_may_use(tenant, m) ? m : NULL;
-    for (size_t at = 0; (e = map_next(&t->models, &at)) != NULL;) {
-        m = e->value;
-        if (m->short_name[0] != '\0' && str_is(name, m->short_name) && table_may_use(tenant, m))
-            return m;
-    }
-    return NULL;
+    m = names_first(&t->names, name);
+    while (m != NULL && !table_may_use(tenant, m))
+        m = m->next_claim;
+    return m;
 }
 
 void table_list_names(const struct table *t, const struct gw_tenant *tenant, int max,

@@ -66,6 +66,8 @@ struct gw_model {
     char *name;
     char *name_space;
     char *short_name;
+    struct gw_model *next_claim; /* of the same short name, younger: see names.h */
+    bool is_entered;             /* under its short name */
     char *hold_reason;
     int64_t created_s;
     uint64_t context_max;
@@ -86,6 +88,7 @@ struct table {
     bool incomplete;       /* memory ran out while it was applied: take it again */
     struct map tenants;    /* name -> gw_tenant */
     struct map models;     /* namespace/name -> gw_model */
+    struct map names;      /* short name -> gw_model: see names.h */
     struct map pods;       /* uid -> gw_pod */
     struct map keys;       /* 32 bytes -> gw_key */
     struct gw_key *key_items;
@@ -102,8 +105,8 @@ int table_apply(struct table *t, struct routes *routes, struct err *err);
 
 /* The key's tenant, or NULL. */
 const struct gw_key *table_key(const struct table *t, struct str secret);
-/* namespace/name, or a short name of a namespace that the tenant may use. NULL: no such model for
- * this tenant. */
+/* namespace/name, or a short name of a namespace that the tenant may use, the oldest claim first.
+ * NULL: no such model for this tenant. */
 struct gw_model *table_model(const struct table *t, const struct gw_tenant *tenant,
                              struct str name);
 bool table_may_use(const struct gw_tenant *tenant, const struct gw_model *model);

@@ -140,7 +140,10 @@ struct openai_request {
     int64_t max_tokens; /* -1: not given (max_completion_tokens wins over max_tokens) */
     int64_t min_tokens;
     bool has_temperature, has_top_p, has_top_k; /* else generation_config's */
+    bool has_min_p, has_repetition_penalty;     /* likewise */
+    bool has_default_temperature;               /* for a model whose generation_config names none */
     double temperature;
+    double default_temperature;
     double top_p;
     int64_t top_k;
     double min_p;

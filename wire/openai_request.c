@@ -463,21 +463,35 @@ static int read_logprobs(struct openai_request *out, const json_t *tree, struct 
     return 0;
 }
 
+/* Ours: what a client would rather have than 1, if nobody names a temperature. */
+static int read_default_temperature(struct openai_request *out, const json_t *tree,
+                                    struct openai_error *e)
+{
+    int given = get_f64(tree, "default_temperature", 0, 2, &out->default_temperature, e);
+
+    out->has_default_temperature = given == 1;
+    return given;
+}
+
 static int read_sampling(struct openai_request *out, const json_t *tree, struct openai_error *e)
 {
     int temperature = get_f64(tree, "temperature", 0, 2, &out->temperature, e);
     int top_p = temperature < 0 ? -1 : get_f64(tree, "top_p", 0, 1, &out->top_p, e);
     int top_k = top_p < 0 ? -1 : get_i64(tree, "top_k", -1, INT32_MAX, &out->top_k, e);
-    int seed = top_k < 0 ? -1 : get_i64(tree, "seed", INT64_MIN, INT64_MAX, &out->seed, e);
+    int min_p = top_k < 0 ? -1 : get_f64(tree, "min_p", 0, 1, &out->min_p, e);
+    int seed = min_p < 0 ? -1 : get_i64(tree, "seed", INT64_MIN, INT64_MAX, &out->seed, e);
+    int repetition =
+        seed < 0 ? -1 : get_f64(tree, "repetition_penalty", 0.01, 100, &out->repetition_penalty, e);
 
-    if (seed < 0 || get_f64(tree, "min_p", 0, 1, &out->min_p, e) < 0 ||
+    if (repetition < 0 || read_default_temperature(out, tree, e) < 0 ||
         get_f64(tree, "presence_penalty", -2, 2, &out->presence_penalty, e) < 0 ||
-        get_f64(tree, "frequency_penalty", -2, 2, &out->frequency_penalty, e) < 0 ||
-        get_f64(tree, "repetition_penalty", 0.01, 100, &out->repetition_penalty, e) < 0)
+        get_f64(tree, "frequency_penalty", -2, 2, &out->frequency_penalty, e) < 0)
         return -1;
     out->has_temperature = temperature == 1;
     out->has_top_p = top_p == 1;
     out->has_top_k = top_k == 1;
+    out->has_min_p = min_p == 1;
+    out->has_repetition_penalty = repetition == 1;
     out->has_seed = seed == 1;
     if (out->has_top_p && out->top_p <= 0)
         return openai_error_set(e, OPENAI_BAD_REQUEST, "top_p", "'top_p' must be over 0");
@@ -504,10 +518,34 @@ static int read_lengths(struct openai_request *out, const json_t *tree, struct o
     return 0;
 }
 
+/* Variables of the template, as transformers has them. What it doesn't take as such is refused. */
+static int read_template_kwargs(struct openai_request *out, const json_t *tree,
+                                struct openai_error *e)
+{
+    static const char *const names[] = {"chat_template", "tokenize", "continue_final_message",
+                                        "messages"};
+    json_t *kwargs = json_object_get(tree, "chat_template_kwargs");
+
+    if (kwargs == NULL || json_is_null(kwargs))
+        return 0;
+    if (!json_is_object(kwargs))
+        return openai_error_set(e, OPENAI_BAD_REQUEST, "chat_template_kwargs",
+                                "'chat_template_kwargs' must be an object, not %s",
+                                json_type_name(kwargs));
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        if (json_object_get(kwargs, names[i]) != NULL)
+            return openai_error_set(e, OPENAI_UNSUPPORTED, "chat_template_kwargs",
+                                    "'chat_template_kwargs.%s' is not supported: give variables of "
+                                    "the model's template only",
+                                    names[i]);
+    }
+    out->template_kwargs = kwargs;
+    return 0;
+}
+
 static int read_switches(struct openai_request *out, const json_t *tree, struct openai_error *e)
 {
     const json_t *options = json_object_get(tree, "stream_options");
-    json_t *kwargs = json_object_get(tree, "chat_template_kwargs");
 
     out->skip_special_tokens = true;
     out->add_generation_prompt = true;
@@ -526,11 +564,8 @@ static int read_switches(struct openai_request *out, const json_t *tree, struct 
                                 json_type_name(options));
     if (get_bool(options, "include_usage", &out->include_usage, e) < 0)
         return -1;
-    if (kwargs != NULL && !json_is_null(kwargs) && !json_is_object(kwargs))
-        return openai_error_set(e, OPENAI_BAD_REQUEST, "chat_template_kwargs",
-                                "'chat_template_kwargs' must be an object, not %s",
-                                json_type_name(kwargs));
-    out->template_kwargs = json_is_object(kwargs) ? kwargs : NULL;
+    if (read_template_kwargs(out, tree, e) < 0)
+        return -1;
     if (out->echo)
         return openai_error_set(e, OPENAI_UNSUPPORTED, "echo",
                                 "'echo' is not supported by this version of Spate: leave it out");

@@ -73,6 +73,7 @@ struct text_stream {
     struct range close;
     bool skip_breaks; /* the released text stands right after a tag */
 
+    uint64_t characters;
     int count;
     int undecided; /* ids pushed in PHASE_START */
     int reasoning_tokens;
@@ -255,6 +256,8 @@ static void append_byte(struct text_stream *s, char c, bool tag)
     if (s->stop_index >= 0)
         return;
     s->text[s->length++] = c;
+    if (((unsigned char)c & 0xc0) != 0x80) /* the first byte of a character */
+        s->characters++;
     step_stops(s, c);
     if (tag)
         return;
@@ -449,6 +452,11 @@ struct text_delta text_stream_finish(struct text_stream *s)
 int text_stream_count(const struct text_stream *s)
 {
     return s->count;
+}
+
+uint64_t text_stream_characters(const struct text_stream *s)
+{
+    return s->characters;
 }
 
 int text_stream_stop_position(const struct text_stream *s)

@@ -69,6 +69,9 @@ struct text_delta text_stream_push_stop_id(struct text_stream *s, int32_t id);
 struct text_delta text_stream_finish(struct text_stream *s);
 
 int text_stream_count(const struct text_stream *s); /* ids pushed */
+/* Characters (code points) of all text so far, held back or released; of an incomplete character
+ * nothing. Without split_reasoning it is where in the answer the next id's text begins. */
+uint64_t text_stream_characters(const struct text_stream *s);
 /* Output position (from 0) of the id that completed a stop string, -1: none yet. */
 int text_stream_stop_position(const struct text_stream *s);
 /* Which of options.stops it was, -1: none yet. */

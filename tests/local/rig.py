@@ -117,6 +117,21 @@ class Agent(Process):
         return {run["run"]: run for run in map(json.loads, lines) if "run" in run}
 
 
+def agent_of_altered_model(test, files):
+    """A started agent by itself, over the shipped model ("m") with other files: name -> text. Ends with the test."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="spate-altered-"))
+    test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copytree(ROOT / "models" / "brook", folder / "model")
+    for name, text in files.items():
+        (folder / "model" / name).write_text(text)
+    agent = Process(folder, "agent", ["spate-agent", "--model", str(folder / "model"), "--served-model", "m",
+                                      "--listen", "127.0.0.1:0", "--data", str(folder / "data")])
+    agent.start()
+    test.addCleanup(agent.stop)
+    wait_for(lambda: request_json(agent.address, "GET", "/health")[0] == 200, what="the agent")
+    return agent
+
+
 def request_json(address, method, path, body=None, token=None, timeout=10):
     host, port = address.rsplit(":", 1)
     connection = http.client.HTTPConnection(host, int(port), timeout=timeout)

@@ -155,6 +155,12 @@ def completion_logprobs():
     assert count == 64
     assert len(logprobs.tokens) == len(logprobs.token_logprobs) == len(logprobs.text_offset) == count
     assert len(logprobs.top_logprobs) == count and all(0 < len(top) <= 20 for top in logprobs.top_logprobs)
+    # Offsets count characters, and the text holds some of more than one byte.
+    text = answer.choices[0].text
+    assert len(text.encode()) > len(text)
+    for token, offset in zip(logprobs.tokens, logprobs.text_offset):
+        assert "\ufffd" in token or text.startswith(token, offset), (token, offset)
+    assert offset > 30
 
 
 @test

@@ -95,7 +95,7 @@ static void the_usage_chunk(void **state)
 static struct chunk_logprobs logprobs_of(const struct tokenizer *t)
 {
     return (struct chunk_logprobs){
-        .wanted = true, .tokenizer = t, .event = &event, .count = 1, .text_offset = 5};
+        .wanted = true, .tokenizer = t, .event = &event, .text_offset = 5};
 }
 
 static void logprobs_of_a_chat(void **state)

@@ -44,6 +44,44 @@ static void behaves_like_an_array(void **state)
     map_fini(&m);
 }
 
+/* Removing what the walk has just met, again and again, misses nothing. */
+static void entries_may_leave_during_a_walk(void **state)
+{
+    static int values[KEYS];
+    struct rng_seeded seeded;
+
+    (void)state;
+    rng_seeded_init(&seeded, 2);
+    for (int round = 0; round < 200; round++) {
+        bool leaves[KEYS] = {false};
+        size_t count = 1 + rng_below(&seeded.rng, KEYS);
+        struct map_entry *e;
+        struct map m;
+
+        map_init(&m, KEYS);
+        for (size_t k = 0; k < count; k++) {
+            char key[16];
+
+            snprintf(key, sizeof(key), "key-%zu", k);
+            leaves[k] = rng_below(&seeded.rng, 4) > 0;
+            assert_int_equal(map_put(&m, str_of(key), &values[k], NULL), 0);
+        }
+        for (size_t at = 0; (e = map_next(&m, &at)) != NULL;) {
+            if (leaves[(int *)e->value - values]) {
+                (void)map_remove(&m, (struct str){e->key, e->key_len});
+                at--;
+            }
+        }
+        for (size_t k = 0; k < count; k++) {
+            char key[16];
+
+            snprintf(key, sizeof(key), "key-%zu", k);
+            assert_ptr_equal(map_get(&m, str_of(key)), leaves[k] ? NULL : &values[k]);
+        }
+        map_fini(&m);
+    }
+}
+
 static void is_bounded(void **state)
 {
     struct map m;
@@ -85,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(behaves_like_an_array),
+        cmocka_unit_test(entries_may_leave_during_a_walk),
         cmocka_unit_test(is_bounded),
         cmocka_unit_test(survives_every_failing_allocation),
     };

@@ -333,6 +333,35 @@ static void stop_ids_are_counted_and_not_shown(void **state)
     assert_true(text_stream_in_reasoning(s));
 }
 
+/* Held back or not, and whatever the bytes: what counts is the text that they will be. */
+static void characters_are_counted(void **state)
+{
+    static const struct {
+        int32_t id;
+        uint64_t characters; /* afterwards */
+    } steps[] = {
+        {'a', 1},  {TINY_EURO_HEAD, 1},
+        {0xac, 2},           /* the euro sign, in two ids */
+        {'E', 3},  {'N', 4}, /* held back: it may become the stop string */
+        {0xf0, 4}, {0x9f, 4},
+        {'b', 6}, /* ill-formed: one U+FFFD */
+        {'c', 7},
+    };
+    const struct str stop = STR("END");
+    const struct text_options options = {.stops = &stop, .stop_count = 1};
+    CLEANUP(tokenizer_freep) struct tokenizer *t = tiny_tokenizer(true);
+    CLEANUP(text_stream_freep) struct text_stream *s = NULL;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(text_stream_new(&s, t, &options, &err), 0);
+    assert_int_equal(text_stream_characters(s), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        (void)text_stream_push(s, steps[i].id);
+        assert_int_equal(text_stream_characters(s), steps[i].characters);
+    }
+}
+
 static void bad_stop_strings_are_refused(void **state)
 {
     CLEANUP(tokenizer_freep) struct tokenizer *t = tiny_tokenizer(true);
@@ -397,6 +426,7 @@ int main(void)
         cmocka_unit_test(texts_come_out_right_and_resume_anywhere),
         cmocka_unit_test(random_ids_agree_with_the_plain_way),
         cmocka_unit_test(stop_ids_are_counted_and_not_shown),
+        cmocka_unit_test(characters_are_counted),
         cmocka_unit_test(bad_stop_strings_are_refused),
         cmocka_unit_test(prompts_that_open_reasoning_are_known),
         cmocka_unit_test(every_failing_allocation_is_survived),

@@ -274,6 +274,95 @@ static void the_least_busy_pod_is_picked(void **state)
     table_fini(&t);
 }
 
+/* `count` models: "ns-I/m" claims the name "name-(I mod half)". All are of one age, or (aged) those
+ * of the second half are older where I is even, younger where it is odd. */
+static struct routes *many_models(int counter, int count, bool aged)
+{
+    int half = count / 2;
+    json_auto_t *tree = NULL;
+    struct routes *routes = NULL;
+    struct err err = {0};
+    struct buf text;
+
+    buf_init(&text, 8 << 20);
+    buf_printf(&text, "{\"version\":\"inst:1:%d\",\"models\":[", counter);
+    for (int i = 0; i < count; i++)
+        buf_printf(&text,
+                   "%s{\"name\":\"ns-%d/m\",\"short_name\":\"name-%d\",\"created\":%d,"
+                   "\"context_max\":0,\"can_wake\":true,\"hold_reason\":\"\",\"pods\":[]}",
+                   i > 0 ? "," : "", i, i % half,
+                   !aged      ? 5
+                   : i < half ? 10
+                              : 9 + i % 2 * 2);
+    buf_append_text(&text, "],\"tenants\":[");
+    write_tenants(&text, &(struct world){.without_acme = true});
+    buf_append_text(&text, ",{\"name\":\"half\",\"priority\":0,\"requests_per_minute\":0,"
+                           "\"concurrency\":0,\"price_version\":1,\"models\":[],\"keys\":[],"
+                           "\"namespaces\":[\"ns-3\",\"ns-4\"]}]}");
+    if (json_read(&tree, buf_str(&text), &json_limits_default, "snapshot", &err) < 0 ||
+        routes_read(&routes, tree, &err) < 0)
+        fail_msg("%s", err.message);
+    buf_fini(&text);
+    return routes;
+}
+
+/* The model that `name-I` names, or -1. */
+static int named(const struct table *t, const struct gw_tenant *tenant, int i)
+{
+    const struct gw_model *m;
+    char name[32];
+    uint64_t number;
+
+    snprintf(name, sizeof(name), "name-%d", i);
+    m = table_model(t, tenant, str_of(name));
+    if (m == NULL)
+        return -1;
+    assert_true(str_to_u64(str_slice(str_of(m->name_space), 3, SIZE_MAX), &number));
+    return (int)number;
+}
+
+/* Ten thousand models, asked for by their short names many times over: by an index, not by a walk.
+ */
+static void the_oldest_claim_among_many_models(void **state)
+{
+    enum { MODELS = 10000, HALF = MODELS / 2, ROUNDS = 50 };
+    const struct gw_tenant *root;
+    const struct gw_tenant *half;
+    struct err err = {0};
+    struct table t;
+
+    (void)state;
+    assert_int_equal(table_init(&t), 0);
+    assert_int_equal(table_apply(&t, many_models(1, MODELS, true), &err), 1);
+    root = tenant_of_key(&t, "sk-root");
+    half = map_get(&t.tenants, STR("half"));
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < HALF; i++)
+            assert_int_equal(named(&t, root, i), i % 2 == 0 ? HALF + i : i);
+    }
+    /* Who may not use the owner's namespace is served by the next claim. */
+    assert_int_equal(named(&t, half, 4), 4);
+    assert_int_equal(named(&t, half, 3), 3);
+    assert_int_equal(named(&t, half, 5), -1);
+    /* Ages and owners change: of two of one age the one whose name sorts first. */
+    assert_int_equal(table_apply(&t, many_models(2, MODELS, false), &err), 1);
+    for (int i = 0; i < HALF; i++) {
+        char low[16], high[16];
+
+        snprintf(low, sizeof(low), "ns-%d/m", i);
+        snprintf(high, sizeof(high), "ns-%d/m", HALF + i);
+        assert_int_equal(named(&t, root, i), strcmp(low, high) < 0 ? i : HALF + i);
+    }
+    /* All but a few go, and their names with them. */
+    assert_int_equal(table_apply(&t, many_models(3, 10, true), &err), 1);
+    assert_int_equal(t.models.count, 10);
+    assert_int_equal(t.names.count, 5);
+    assert_int_equal(named(&t, root, 4), 4);
+    assert_int_equal(named(&t, root, 3), 8);
+    assert_int_equal(named(&t, root, 5), -1);
+    table_fini(&t);
+}
+
 /* Memory may fail at any point: nothing leaks, and the same snapshot is taken when it comes again.
  */
 static void a_snapshot_that_failed_is_taken_again(void **state)
@@ -317,6 +406,7 @@ int main(void)
         cmocka_unit_test(a_revoked_key_stops_at_once),
         cmocka_unit_test(what_is_in_use_outlives_its_snapshot),
         cmocka_unit_test(the_least_busy_pod_is_picked),
+        cmocka_unit_test(the_oldest_claim_among_many_models),
         cmocka_unit_test(a_snapshot_that_failed_is_taken_again),
     };
 

@@ -52,6 +52,7 @@ static void defaults_of_a_chat(void **state)
     assert_false(q.stream || q.include_usage || q.return_token_ids || q.ignore_eos || q.echo);
     assert_true(q.skip_special_tokens && q.add_generation_prompt);
     assert_false(q.has_temperature || q.has_top_p || q.has_top_k || q.has_seed);
+    assert_false(q.has_min_p || q.has_repetition_penalty || q.has_default_temperature);
     assert_int_equal(q.max_tokens, -1);
     assert_int_equal(q.logprobs, -1);
     assert_int_equal(q.stop_count + q.stop_id_count + q.bias_count, 0);
@@ -67,7 +68,8 @@ static void every_parameter_of_a_chat(void **state)
         "\"assistant\","
         "\"content\":null,\"reasoning_content\":\"r\"}],\"stream\":true,\"stream_options\":"
         "{\"include_usage\":true},\"max_tokens\":5,\"max_completion_tokens\":7,\"min_tokens\":2,"
-        "\"temperature\":0.5,\"top_p\":0.9,\"top_k\":40,\"min_p\":0.1,\"presence_penalty\":-2,"
+        "\"temperature\":0.5,\"default_temperature\":0.25,\"top_p\":0.9,\"top_k\":40,\"min_p\":0.1,"
+        "\"presence_penalty\":-2,"
         "\"frequency_penalty\":2,\"repetition_penalty\":1.1,\"seed\":-3,\"logprobs\":true,"
         "\"top_logprobs\":20,\"stop\":[\"x\",\"yz\"],\"stop_token_ids\":[4,5],\"logit_bias\":"
         "{\"7\":-100},\"user\":\"u\",\"return_token_ids\":true,\"ignore_eos\":true,"
@@ -84,7 +86,10 @@ static void every_parameter_of_a_chat(void **state)
     assert_int_equal(q.max_tokens, 7);
     assert_int_equal(q.min_tokens, 2);
     assert_true(q.has_temperature && q.has_top_p && q.has_top_k && q.has_seed);
+    assert_true(q.has_min_p && q.has_repetition_penalty);
     assert_float_equal((float)q.temperature, 0.5F, 1e-6F);
+    assert_true(q.has_default_temperature);
+    assert_float_equal((float)q.default_temperature, 0.25F, 1e-6F);
     assert_float_equal((float)q.top_p, 0.9F, 1e-6F);
     assert_float_equal((float)q.min_p, 0.1F, 1e-6F);
     assert_float_equal((float)q.presence_penalty, -2.0F, 1e-6F);
@@ -199,6 +204,7 @@ static void broken_chats_are_named(void **state)
         {MESSAGES ",\"min_tokens\":9,\"max_tokens\":8", "min_tokens", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"temperature\":2.01", "temperature", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"temperature\":\"hot\"", "temperature", OPENAI_BAD_REQUEST},
+        {MESSAGES ",\"default_temperature\":3", "default_temperature", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"top_p\":0", "top_p", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"top_p\":1.1", "top_p", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"top_k\":-2", "top_k", OPENAI_BAD_REQUEST},
@@ -221,6 +227,8 @@ static void broken_chats_are_named(void **state)
         {MESSAGES ",\"user\":7", "user", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"n\":0", "n", OPENAI_BAD_REQUEST},
         {MESSAGES ",\"chat_template_kwargs\":[]", "chat_template_kwargs", OPENAI_BAD_REQUEST},
+        {MESSAGES ",\"chat_template_kwargs\":{\"k\":1,\"chat_template\":\"\"}",
+         "chat_template_kwargs", OPENAI_UNSUPPORTED},
         {MESSAGES ",\"n\":2", "n", OPENAI_UNSUPPORTED},
         {MESSAGES ",\"tools\":[{}]", "tools", OPENAI_UNSUPPORTED},
         {MESSAGES ",\"tool_choice\":\"required\"", "tool_choice", OPENAI_UNSUPPORTED},
