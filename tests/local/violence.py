@@ -136,6 +136,7 @@ class Traffic:
         self.lock = threading.Lock()
         self.threads = [threading.Thread(target=self.client, daemon=True) for _ in range(clients)]
         self.enough = False  # the violence is over
+        self.stopped = False  # nobody waits for a gateway that is down
         self.failed = False
 
     def __enter__(self):
@@ -162,12 +163,12 @@ class Traffic:
     def stop(self):
         """No request after those that run now, however few there were."""
         self.count = 0
-        self.enough = True
+        self.enough = self.stopped = True
 
     def client(self):
         while answer := self.next_answer():
             ask(rigs.wait_for(self.address, what="the gateway's address"), answer)
-            while isinstance(answer.error, ConnectionRefusedError) and not self.failed:
+            while isinstance(answer.error, ConnectionRefusedError) and not self.failed and not self.stopped:
                 time.sleep(0.02)
                 answer.error = None
                 ask(rigs.wait_for(self.address, what="the gateway's address"), answer)
