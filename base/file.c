@@ -2,9 +2,11 @@
 /* Files: see file.h. */
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -83,6 +85,8 @@ static int write_temporary(const char *temporary, struct str data, mode_t mode, 
     return 0;
 }
 
+#define TEMPORARY_SUFFIX ".tmp"
+
 int file_write_atomic(const char *path, struct str data, mode_t mode, struct err *err)
 {
     size_t size = strlen(path) + 40;
@@ -91,7 +95,7 @@ int file_write_atomic(const char *path, struct str data, mode_t mode, struct err
 
     if (temporary == NULL)
         return err_no_memory(err);
-    snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
+    snprintf(temporary, size, "%s.%ld" TEMPORARY_SUFFIX, path, (long)getpid());
     unlink(temporary); /* of an earlier process with our pid */
     r = write_temporary(temporary, data, mode, err);
     if (r == 0 && rename(temporary, path) < 0)
@@ -101,6 +105,41 @@ int file_write_atomic(const char *path, struct str data, mode_t mode, struct err
         return r;
     }
     return sync_parent(path, err);
+}
+
+/* "name.PID.tmp", and that process has ended. One with our own pid is of an earlier process: this
+ * one has not begun to write. */
+static bool is_leftover(struct str name)
+{
+    uint64_t pid = 0;
+    size_t at;
+
+    if (!str_ends(name, STR(TEMPORARY_SUFFIX)))
+        return false;
+    name.len -= strlen(TEMPORARY_SUFFIX);
+    for (at = name.len; at > 0 && name.ptr[at - 1] >= '0' && name.ptr[at - 1] <= '9'; at--)
+        ;
+    if (at < 2 || name.ptr[at - 1] != '.' || !str_to_u64(str_slice(name, at, name.len), &pid) ||
+        pid == 0 || pid > INT32_MAX)
+        return false;
+    return (pid_t)pid == getpid() || (kill((pid_t)pid, 0) < 0 && errno == ESRCH);
+}
+
+int file_sweep_temporaries(const char *folder, struct err *err)
+{
+    const struct dirent *entry;
+    DIR *dir = opendir(folder);
+    int r = 0;
+
+    if (dir == NULL)
+        return errno == ENOENT ? 0 : err_errno(err, errno, "cannot read folder %s", folder);
+    while ((entry = readdir(dir)) != NULL) {
+        if (is_leftover(str_of(entry->d_name)) && unlinkat(dirfd(dir), entry->d_name, 0) < 0 &&
+            errno != ENOENT)
+            r = err_errno(err, errno, "cannot remove %s/%s", folder, entry->d_name);
+    }
+    closedir(dir);
+    return r;
 }
 
 int file_make_folder(const char *path, struct err *err)

@@ -18,6 +18,10 @@ int file_read(const char *path, struct buf *out, struct err *err);
 
 /* Writes to a temporary name in the same folder, fsyncs, renames over `path`, fsyncs the folder. */
 int file_write_atomic(const char *path, struct str data, mode_t mode, struct err *err);
+/* Removes the temporary files that processes which were killed left in this folder (not below it);
+ * those of processes that still run stay. For the owner of a folder, when it starts; a missing
+ * folder is fine. */
+int file_sweep_temporaries(const char *folder, struct err *err);
 
 /* Makes the folder and its missing parents (mode 0700 for new ones). */
 int file_make_folder(const char *path, struct err *err);

@@ -412,7 +412,7 @@ static void end_turn(void *object)
 
 void loop_turn(struct loop *loop, uint64_t timeout_ms)
 {
-    struct loop_timer limit;
+    struct loop_timer limit = {0};
 
     if (timeout_ms == 0) {
         (void)uv_run(&loop->uv, UV_RUN_NOWAIT);

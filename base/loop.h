@@ -114,8 +114,8 @@ uint64_t loop_now_ms(const struct loop *loop);
 
 /* --- timers ------------------------------------------------------------------------------- */
 
-/* Sets what the timer calls; does not start it. A zeroed timer that was never set may be stopped.
- */
+/* Sets what the timer calls; does not start it. The timer was zeroed, or set before and does not
+ * run now (asserted): stop it first. A zeroed timer that was never set may be stopped. */
 void loop_timer_init(struct loop_timer *t, loop_fn fn, void *object);
 /* (Re)starts it: fn runs once, after at least delay_ms, never inside this call. To repeat, start it
  * again in fn. */

@@ -16,6 +16,7 @@
 
 void loop_timer_init(struct loop_timer *t, loop_fn fn, void *object)
 {
+    assert(t->loop == NULL); /* a running one would stay in the loop's heap, overwritten */
     *t = (struct loop_timer){.fn = fn, .object = object};
 }
 

@@ -102,6 +102,14 @@ static int ensure_secret(const struct up *up, const char *name, struct err *err)
     return file_write_atomic(path, str_of(line), 0600, err);
 }
 
+/* What programs that were killed left; the other folders have owners of their own. */
+static int sweep(const struct up *up, struct err *err)
+{
+    CLEANUP(mem_freep) char *run = path_join(up->folder, "run");
+
+    return run == NULL ? err_no_memory(err) : file_sweep_temporaries(run, err);
+}
+
 static int make_folders(struct up *up, struct err *err)
 {
     static const char *const below[] = {"logs", "run", "gateway", "ledger"};
@@ -114,6 +122,8 @@ static int make_folders(struct up *up, struct err *err)
     }
     if (r == 0)
         r = child_folder_lock(&up->lock_fd, up->folder, err);
+    if (r == 0)
+        r = sweep(up, err);
     if (r == 0)
         r = ensure_secret(up, STATE_TOKEN, err);
     if (r == 0)

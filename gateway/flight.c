@@ -104,7 +104,7 @@ static void end_now(struct flight *f)
     flight_free(f);
 }
 
-static void end_when_durable(struct flight *f, enum usage_end ended_by)
+void flight_end(struct flight *f, enum usage_end ended_by)
 {
     uint64_t sequence;
 
@@ -126,13 +126,13 @@ void flight_complete(struct flight *f)
         return;
     }
     gateway_metrics_done(&f->g->counters, f, "ok");
-    end_when_durable(f, USAGE_END_MODEL);
+    flight_end(f, USAGE_END_MODEL);
 }
 
 void flight_abandon(struct flight *f)
 {
     gateway_metrics_done(&f->g->counters, f, "client_gone");
-    end_when_durable(f, USAGE_END_CLIENT);
+    flight_end(f, USAGE_END_CLIENT);
 }
 
 /* Our side gives up. The client hears of it at once: what it got is charged, or nothing. */
@@ -144,8 +144,7 @@ void flight_fail(struct flight *f, enum openai_error_code code, const char *mess
     void_ticket(&f->ticket);
     openai_error_set(&error, code, NULL, "%s", message);
     flight_out_error(f, &error, 1000);
-    (void)flight_finalise(f, USAGE_END_OURS);
-    flight_free(f);
+    flight_end(f, USAGE_END_OURS);
 }
 
 void flight_on_durable(struct gateway *g, uint64_t sequence)
@@ -287,7 +286,7 @@ void flight_sweep(struct flight *f, int64_t now_ms)
         break;
     case FLIGHT_ENDING:
         if (f->durable_sequence == 0)
-            end_when_durable(f, f->ended_by);
+            flight_end(f, f->ended_by);
         break;
     }
 }

@@ -154,6 +154,8 @@ void flight_fail(struct flight *f, enum openai_error_code code, const char *mess
 void flight_complete(struct flight *f);
 /* The client left: final records, nothing to send. */
 void flight_abandon(struct flight *f);
+/* Final records; when they are durable, the last byte to a client that still waits for it. */
+void flight_end(struct flight *f, enum usage_end ended_by);
 void flight_free(struct flight *f);
 
 #endif

@@ -310,8 +310,7 @@ static void on_refusal(struct flight *f)
     void_ticket(&f->ticket);
     gateway_metrics_done(&f->g->counters, f, "bad_request");
     flight_out_agent_error(f);
-    (void)flight_finalise(f, USAGE_END_OURS); /* of earlier attempts, if any */
-    flight_free(f);
+    flight_end(f, USAGE_END_OURS); /* with the records of earlier attempts, if any */
 }
 
 static void on_stream_end(struct flight *f)

@@ -165,6 +165,7 @@ static int start(struct gateway *g, struct err *err)
     int r;
 
     if ((r = file_make_folder(g->settings->state, err)) < 0 || (r = open_meter(g, err)) < 0 ||
+        (r = file_sweep_temporaries(g->settings->state, err)) < 0 ||
         (r = start_metrics(g, err)) < 0 || (r = table_init(&g->table)) < 0 ||
         (r = loop_on_signal(&g->loop, SIGTERM, on_signal, g, err)) < 0 ||
         (r = loop_on_signal(&g->loop, SIGINT, on_signal, g, err)) < 0 ||

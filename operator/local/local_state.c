@@ -115,6 +115,20 @@ static int take_lock(struct local *local, struct err *err)
     return 0;
 }
 
+/* Kill -9 in the middle of a write: the file is whole, its temporary one is left. */
+static void sweep(const struct local *local)
+{
+    static const char *const folders[] = {"", "gateways"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(folders); i++) {
+        CLEANUP(mem_freep) char *path = must(path_join(local->options.state, folders[i]));
+        struct err err = {0};
+
+        if (file_sweep_temporaries(path, &err) < 0)
+            log_warn("temporary files of earlier runs stay", LOG_ERR(&err));
+    }
+}
+
 int local_state_open(struct local *local, struct err *err)
 {
     char made[ID_TEXT_LEN + 1];
@@ -123,6 +137,8 @@ int local_state_open(struct local *local, struct err *err)
     id_format(id_make(local->platform.clock, local->platform.rng), made);
     if (r == 0)
         r = take_lock(local, err);
+    if (r == 0)
+        sweep(local);
     if (r == 0)
         r = keep_line(local, "installation", made, local->installation, err);
     if (r == 0)

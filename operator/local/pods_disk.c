@@ -203,6 +203,7 @@ static void read_one(struct local_pods *pods, const char *name)
     struct err err = {0};
     int r = read_pod(pods, folder, &pod, &err);
 
+    file_sweep_temporaries(folder, NULL); /* the agents' address files; harmless if they stay */
     if (r == -ERR_NOT_FOUND) {
         file_remove_tree(folder, NULL);
     } else if (r < 0) {

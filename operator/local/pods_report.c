@@ -19,20 +19,6 @@ static bool is_over(const struct local_pod *pod)
     return now_ms - pod->report_since_ms >= PODS_REPORT_MS;
 }
 
-static void give_up(struct local_pod *pod)
-{
-    struct err err = {0};
-
-    pod->owner->set_aside++;
-    log_error("a pod's usage was not taken in time; its folder is kept, and nobody is charged for "
-              "what is in it",
-              LOG_STR("pod", pod->name), LOG_STR("kept_in", pod->owner->unreported_folder),
-              LOG_STR("as", pod->uid));
-    if (pods_set_aside(pod, &err) < 0)
-        log_error("it stays where it is, and the next operator tries again", LOG_ERR(&err));
-    pods_forget(pod);
-}
-
 /* The agent runs: it is told where it listens, and does not run for ever. */
 static void watch_report(void *object)
 {
@@ -63,6 +49,22 @@ static void try_later(struct local_pod *pod, const char *why)
              LOG_STR("why", why), LOG_I64("in_ms", delay_ms));
     pods_changed(pod, PLATFORM_MODIFIED);
     pods_set_timer(pod, &pod->timer, report, delay_ms);
+}
+
+static void give_up(struct local_pod *pod)
+{
+    struct err err = {0};
+
+    if (pods_set_aside(pod, &err) < 0) {
+        try_later(pod, err_message(&err));
+        return;
+    }
+    pod->owner->set_aside++;
+    log_error("a pod's usage was not taken in time; its folder is kept, and nobody is charged for "
+              "what is in it",
+              LOG_STR("pod", pod->name), LOG_STR("kept_in", pod->owner->unreported_folder),
+              LOG_STR("as", pod->uid));
+    pods_forget(pod);
 }
 
 static void report(void *object)

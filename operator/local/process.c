@@ -26,7 +26,7 @@ struct process_watch {
 /* --- start times ------------------------------------------------------------------------------ */
 
 /* Field 22, counted after the ')' that ends the program's name; field 3 is the state. */
-static bool parse_stat(const char *text, uint64_t *start)
+bool process_stat_parse(const char *text, uint64_t *start)
 {
     const char *at = strrchr(text, ')');
     uint64_t value = 0;
@@ -58,7 +58,7 @@ static bool read_start_time(const char *path, uint64_t *start)
     if (size <= 0)
         return false;
     text[size] = '\0';
-    return parse_stat(text, start);
+    return process_stat_parse(text, start);
 }
 
 bool process_start_time(pid_t pid, uint64_t *start)
@@ -227,33 +227,44 @@ int process_start(struct process *p, const struct process_options *options, stru
     return r;
 }
 
+bool process_record_parse(struct str text, pid_t *pid, uint64_t *start)
+{
+    struct str rest = str_trim(text);
+    struct str pid_text = str_cut(&rest, ' ');
+    uint64_t number = 0;
+
+    if (!str_to_u64(pid_text, &number) || !str_to_u64(rest, start) || number == 0 ||
+        number > INT32_MAX)
+        return false;
+    *pid = (pid_t)number;
+    return true;
+}
+
 int process_adopt(struct process *p, const char *record_path, struct err *err)
 {
     CLEANUP(buf_fini) struct buf text = {0};
-    struct str rest, pid_text;
-    uint64_t pid = 0, start = 0, present = 0;
+    uint64_t start = 0, present = 0;
+    pid_t pid = 0;
     int r;
 
     buf_init(&text, RECORD_MAX);
     r = file_read(record_path, &text, err);
     if (r < 0)
         return r;
-    rest = str_trim(buf_str(&text));
-    pid_text = str_cut(&rest, ' ');
-    if (!str_to_u64(pid_text, &pid) || !str_to_u64(rest, &start) || pid == 0 || pid > INT32_MAX)
+    if (!process_record_parse(buf_str(&text), &pid, &start))
         return err_set(err, ERR_CORRUPT, "%s does not name a process", record_path);
-    p->pid = (pid_t)pid;
+    p->pid = pid;
     p->start = start;
     p->is_child = false;
     r = watch(p, err);
     if (r < 0) {
         p->pid = 0;
-        return err_set(err, ERR_NOT_FOUND, "pid %llu has ended", (unsigned long long)pid);
+        return err_set(err, ERR_NOT_FOUND, "pid %lld has ended", (long long)pid);
     }
     /* Checked after the descriptor was opened: the pid can't come to mean another one between. */
     if (!process_start_time(p->pid, &present) || present != start) {
         process_release(p);
-        return err_set(err, ERR_NOT_FOUND, "pid %llu has ended", (unsigned long long)pid);
+        return err_set(err, ERR_NOT_FOUND, "pid %lld has ended", (long long)pid);
     }
     return 0;
 }

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/str.h"
 
 struct process {
     struct loop *loop;
@@ -39,6 +40,11 @@ int process_adopt(struct process *p, const char *record_path, struct err *err);
 bool process_signal(const struct process *p, int signal_number);
 /* Forgets it: it runs on, nobody is told its end. */
 void process_release(struct process *p);
+
+/* Parses a record: "PID START\n". False if it does not name a process. */
+bool process_record_parse(struct str text, pid_t *pid, uint64_t *start);
+/* Parses /proc/PID/stat, NUL-terminated. False for a zombie, or if it can't be understood. */
+bool process_stat_parse(const char *text, uint64_t *start);
 
 /* The start time of a pid; false if no such process runs (a zombie counts as none). */
 bool process_start_time(pid_t pid, uint64_t *start);

@@ -111,6 +111,8 @@ static int read_folder(struct store *s, const char *plural, struct err *err)
     DIR *dir;
     int r = folder == NULL ? err_no_memory(err) : file_make_folder(folder, err);
 
+    if (r == 0)
+        r = file_sweep_temporaries(folder, err);
     if (r < 0)
         return r;
     dir = opendir(folder);

@@ -44,9 +44,6 @@ class Unreported(unittest.TestCase):
     def folders(self):
         return list((self.system.state / "pods").iterdir())
 
-    def unacknowledged(self):
-        return [path for path in self.folders() if any((path / "data" / "usage").glob("*"))]
-
     def check_exact(self):
         """The ledger knows all that the engines counted, and no pod is left that could tell more."""
         self.wait_for_ledger()
@@ -75,6 +72,26 @@ class Unreported(unittest.TestCase):
         time.sleep(LINGER_S)
         self.assertTrue(self.folders(), "the pods stay until all is reported")
         system.programs["gateway"].start()
+        self.check_exact()
+        del streams
+        self.failed = False
+
+    def test_a_deleted_model_comes_back_while_its_pods_report(self):
+        """The new pods have the names that the old ones have; neither disturbs the other."""
+        system = self.system
+        streams = self.answers(3)
+        system.programs["gateway"].kill()
+        system.spate("delete", "md", "brook")
+        system.apply(test_system.manifest(["brook"], idle=3600, most=2).replace("minReplicas: 0", "minReplicas: 2"))
+        wait_for(lambda: '"readyReplicas": 2' in system.spate("get", "md", "brook", "-o", "json"), 30, "two new pods")
+        self.assertGreater(len(self.folders()), 2)
+        system.programs["gateway"].start()
+        again = rigs.Stream(system.gateway_address(), "What is 1 + 2?", violence.KEYS["acme"])
+        for _ in again:
+            pass
+        self.assertTrue(again.done)
+        wait_for(lambda: len(self.folders()) == 2, 60, "the end of the old pods")
+        system.spate("delete", "md", "brook")
         self.check_exact()
         del streams
         self.failed = False

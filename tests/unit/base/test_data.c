@@ -2,9 +2,11 @@
 /* Time, ids, digests, JSON and files: against published vectors and round trips. */
 #include "cmocka_plain.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -294,6 +296,58 @@ static void files_are_written_whole(void **state)
     assert_int_equal(file_remove_tree(folder, NULL), 0);
 }
 
+static void what_killed_writers_left_is_swept(void **state)
+{
+    enum whose { NOBODY, OURSELVES, DEAD, ALIVE };
+    static const struct {
+        const char *before;
+        enum whose pid; /* between them; NOBODY: none */
+        const char *after;
+        bool stays;
+    } cases[] = {
+        {"epoch.", DEAD, ".tmp", false},
+        {"epoch.", OURSELVES, ".tmp", false},
+        {"epoch.", ALIVE, ".tmp", true},
+        {"a.b.", DEAD, ".tmp", false},
+        {"epoch", NOBODY, "", true},
+        {"epoch", NOBODY, ".tmp", true},
+        {"epoch.", DEAD, ".tmp2", true},
+        {"epoch", DEAD, ".tmp", true},
+        {".", DEAD, ".tmp", true},
+        {"epoch.x", DEAD, ".tmp", true},
+        {"epoch.", NOBODY, ".tmp", true},
+        {"epoch.0", NOBODY, ".tmp", true},
+        {"epoch.99999999999", NOBODY, ".tmp", true},
+        {"epoch.99999999999999999999", NOBODY, ".tmp", true},
+    };
+    char folder[] = "files-XXXXXX";
+    long pids[] = {0, (long)getpid(), 0, (long)getppid()};
+    pid_t child = fork();
+
+    (void)state;
+    if (child == 0)
+        _exit(0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    pids[DEAD] = (long)child;
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        CLEANUP(mem_freep) char *path = NULL;
+        char pid[24] = "";
+        char name[64];
+
+        if (cases[i].pid != NOBODY)
+            snprintf(pid, sizeof(pid), "%ld", pids[cases[i].pid]);
+        snprintf(name, sizeof(name), "%s%s%s", cases[i].before, pid, cases[i].after);
+        path = path_join(folder, name);
+        assert_int_equal(file_write_atomic(path, STR("x"), 0600, NULL), 0);
+        assert_int_equal(file_sweep_temporaries(folder, NULL), 0);
+        if (file_exists(path) != cases[i].stays)
+            fail_msg("%s %s", name, cases[i].stays ? "was removed" : "is still there");
+    }
+    assert_int_equal(file_remove_tree(folder, NULL), 0);
+    assert_int_equal(file_sweep_temporaries(folder, NULL), 0); /* missing: nothing to do */
+}
+
 static void removal_does_not_follow_links(void **state)
 {
     char kept[] = "kept-XXXXXX";
@@ -329,6 +383,7 @@ int main(void)
         cmocka_unit_test(json_members_are_checked),
         cmocka_unit_test(json_is_written),
         cmocka_unit_test(files_are_written_whole),
+        cmocka_unit_test(what_killed_writers_left_is_swept),
         cmocka_unit_test(removal_does_not_follow_links),
     };
 

@@ -4,6 +4,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -96,6 +99,47 @@ static void a_timer_may_restart_itself_at_once(void **state)
     loop_run(&loop);
     assert_int_equal(r.count, 100);
     loop_fini(&loop);
+}
+
+static void never(void *object)
+{
+    (void)object;
+    abort();
+}
+
+/* In a process of its own, as it ends there. */
+static void a_running_timer_can_not_be_set(void **state)
+{
+    static const bool runs[] = {false, true};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(runs); i++) {
+        int status = 0;
+        pid_t pid = fork();
+
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            struct loop_timer timer = {0};
+            struct loop loop;
+
+            (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+            (void)signal(SIGABRT, SIG_DFL); /* the test program catches it */
+            if (loop_init(&loop, NULL) < 0)
+                _exit(2);
+            loop_timer_init(&timer, never, NULL);
+            loop_timer_start(&loop, &timer, 1000);
+            if (!runs[i])
+                loop_timer_stop(&timer);
+            loop_timer_init(&timer, never, NULL);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+#ifdef NDEBUG
+        assert_int_equal(status, 0);
+#else
+        assert_int_equal(WIFSIGNALED(status) ? WTERMSIG(status) : 0, runs[i] ? SIGABRT : 0);
+#endif
+    }
 }
 
 static void free_owner(void *object)
@@ -350,6 +394,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_fire_in_order),
         cmocka_unit_test(a_timer_may_restart_itself_at_once),
+        cmocka_unit_test(a_running_timer_can_not_be_set),
         cmocka_unit_test(owners_may_be_freed_after_a_stop),
         cmocka_unit_test(posts_arrive_once_and_in_order),
         cmocka_unit_test(posts_are_bounded),

@@ -393,6 +393,26 @@ static void dry_run_changes_nothing(void **state)
     assert_int_equal(admin(f, "PATCH", "/apis/spate.dev/v1alpha1/tenants/acme", body, NULL), 200);
 }
 
+/* As a kill -9 in the middle of a write leaves them; the pid is that of a process that has ended.
+ */
+static void what_a_killed_operator_left_is_swept(void **state)
+{
+    static const char *const places[] = {"epoch", "token.pub", "gateways/g-0",
+                                         "objects/tenants/acme.json"};
+    struct fixture *f = *state;
+    char path[ARRAY_COUNT(places)][256];
+
+    kill_operator(f, SIGKILL);
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
+        snprintf(path[i], sizeof(path[i]), "%s/%s.%ld.tmp", f->state, places[i],
+                 (long)f->operator_pid);
+        assert_int_equal(file_write_atomic(path[i], STR("half"), 0600, NULL), 0);
+    }
+    start_operator(f);
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++)
+        assert_false(file_exists(path[i]));
+}
+
 static void gateways_get_tokens_and_routes(void **state)
 {
     struct fixture *f = *state;
@@ -445,6 +465,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_deleted_model_takes_its_pods_along, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bad_calls_are_refused_with_a_reason, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dry_run_changes_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_killed_operator_left_is_swept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(gateways_get_tokens_and_routes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(missing_weights_are_said, set_up, tear_down),
     };
