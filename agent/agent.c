@@ -292,22 +292,19 @@ static int listen_and_tell(struct agent *a, struct err *err)
 {
     struct http_server_options options = {
         .handler = agent_handle, .user = a, .metrics = a->metrics};
-    struct http_address address;
-    char text[HTTP_HOST_MAX + 16];
+    char address[PROGRAM_ADDRESS_MAX];
     int port;
-    int r;
+    int r = http_server_new(&a->server, &a->loop, &options, err);
 
-    if ((r = http_server_new(&a->server, &a->loop, &options, err)) < 0 ||
-        (r = http_address_parse(str_of(a->settings->listen), &address, err)) < 0)
+    if (r < 0)
         return r;
     port = http_server_listen(a->server, a->settings->listen, err);
     if (port < 0)
         return port;
-    snprintf(text, sizeof(text), "%s:%d", address.host, port);
-    log_info("listening", LOG_STR("address", text), LOG_STR("model", a->settings->model));
-    if (a->settings->address_file == NULL)
-        return 0;
-    return file_write_atomic(a->settings->address_file, str_of(text), 0644, err);
+    r = program_tell_address(&a->settings->program, a->settings->listen, port, address, err);
+    if (r == 0)
+        log_info("listening", LOG_STR("address", address), LOG_STR("model", a->settings->model));
+    return r;
 }
 
 static int start_metrics(struct agent *a, struct err *err)

@@ -21,6 +21,7 @@
 #include "agent/runner.h"
 #include "base/hash.h"
 #include "base/http_server.h"
+#include "base/program.h"
 #include "engine/text/template.h"
 #include "engine/text/tokenizer.h"
 #include "wire/openai.h"
@@ -38,14 +39,11 @@ enum {
 struct agent_settings {
     const char *model;
     const char *listen;
-    const char *address_file;
     const char *data;
     const char *token_public_key;
     const char *pod_name;
     const char *served_model;
     const char *isa;
-    const char *log_level;
-    const char *log_format;
     int64_t slots;
     int64_t context;
     int64_t kv_mib;
@@ -54,6 +52,7 @@ struct agent_settings {
     bool prefix_reuse;
     bool reasoning_alias;
     bool report_only; /* no engine: only what earlier runs left in `data` is reported */
+    struct program_settings program;
 };
 
 enum agent_state { AGENT_LOADING, AGENT_READY, AGENT_DRAINING, AGENT_FAILED };

@@ -27,13 +27,6 @@ static const struct arg_option options[] = {
         .help = "address to listen on",
     },
     {
-        .name = "address-file",
-        .kind = ARG_TEXT,
-        .offset = offsetof(struct agent_settings, address_file),
-        .value_name = "FILE",
-        .help = "write the bound address here once listening",
-    },
-    {
         .name = "data",
         .kind = ARG_TEXT,
         .offset = offsetof(struct agent_settings, data),
@@ -138,27 +131,10 @@ static const struct arg_option options[] = {
         .offset = offsetof(struct agent_settings, isa),
         .value_name = "NAME",
         .initial = "auto",
-        .help = "kernels: auto, scalar or avx2",
+        .help = "kernels of the CPU",
         .choices = isa_names,
     },
-    {
-        .name = "log-level",
-        .kind = ARG_TEXT,
-        .offset = offsetof(struct agent_settings, log_level),
-        .value_name = "LEVEL",
-        .initial = "info",
-        .help = "debug, info, warn or error",
-        .choices = program_log_levels,
-    },
-    {
-        .name = "log-format",
-        .kind = ARG_TEXT,
-        .offset = offsetof(struct agent_settings, log_format),
-        .value_name = "FORMAT",
-        .initial = "text",
-        .help = "text or json",
-        .choices = program_log_formats,
-    },
+    PROGRAM_OPTIONS(struct agent_settings, program),
 };
 
 const struct arg_command agent_command = {
@@ -198,7 +174,7 @@ int main(int argc, char **argv)
 
     if (r != PROGRAM_RUN)
         return r;
-    program_log(&agent_command, settings.log_level, settings.log_format);
+    program_log(&agent_command, &settings.program);
     if (settings.served_model == NULL) {
         name = last_part(settings.model);
         settings.served_model = name == NULL ? "model" : name;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -42,15 +43,32 @@ int program_arguments(const struct arg_command *command, int argc, char **argv, 
     return PROGRAM_RUN;
 }
 
-void program_log(const struct arg_command *command, const char *level, const char *format)
+void program_log(const struct arg_command *command, const struct program_settings *settings)
 {
     enum log_level lowest = LOG_LEVEL_INFO;
     enum log_format form = LOG_FORMAT_TEXT;
 
-    (void)log_level_parse(str_of(level), &lowest); /* the table lets no other names through */
-    (void)log_format_parse(str_of(format), &form);
+    (void)log_level_parse(str_of(settings->log_level),
+                          &lowest); /* the table lets no other names through */
+    (void)log_format_parse(str_of(settings->log_format), &form);
     log_setup(command->name, lowest, form, STDERR_FILENO);
     json_begin();
+}
+
+int program_tell_address(const struct program_settings *settings, const char *listen, int port,
+                         char out[PROGRAM_ADDRESS_MAX], struct err *err)
+{
+    struct http_address address;
+    char line[PROGRAM_ADDRESS_MAX + 1];
+    int r = http_address_parse(str_of(listen), &address, err);
+
+    if (r < 0)
+        return r;
+    snprintf(out, PROGRAM_ADDRESS_MAX, "%s:%d", address.host, port);
+    if (settings->address_file == NULL)
+        return 0;
+    snprintf(line, sizeof(line), "%s\n", out);
+    return file_write_atomic(settings->address_file, str_of(line), 0644, err);
 }
 
 int program_fail(const struct arg_command *command, int status, const char *message)

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/fetch.h"
@@ -201,13 +200,6 @@ static int ask_once(struct asking *a, const char *url, struct str body)
     return status;
 }
 
-static void sleep_ms(int64_t ms)
-{
-    const struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
-
-    nanosleep(&pause, NULL);
-}
-
 int chat_ask(struct chat_result *out, const struct chat_options *options, const json_t *messages,
              struct err *err)
 {
@@ -227,7 +219,7 @@ int chat_ask(struct chat_result *out, const struct chat_options *options, const 
     out->exit_code = CLI_NOT_READY;
     status = ask_once(&a, url, buf_str(&body));
     while ((status == 401 || status == 404) && now_ms() < give_up_ms) {
-        sleep_ms(RETRY_MS); /* key and model reach the gateway within a moment */
+        cli_sleep_ms(RETRY_MS); /* key and model reach the gateway within a moment */
         status = ask_once(&a, url, buf_str(&body));
     }
     out->total_ms = now_ms() - a.started_ms;

@@ -167,19 +167,19 @@ static int leftover_pid(const struct child *c)
 
 int child_end_leftover(const struct child *c, struct err *err)
 {
-    const struct timespec pause = {0, 50 * 1000000};
+    enum { PAUSE_MS = 50 };
     int pid = leftover_pid(c);
 
     if (pid == 0)
         return 0;
     cli_note("ending the %s that an earlier `spate up` left behind (pid %d)", c->name, pid);
     kill(pid, SIGTERM);
-    for (int waited = 0; waited < CHILD_LEFTOVER_MS && leftover_pid(c) == pid; waited += 50)
-        nanosleep(&pause, NULL);
+    for (int waited = 0; waited < CHILD_LEFTOVER_MS && leftover_pid(c) == pid; waited += PAUSE_MS)
+        cli_sleep_ms(PAUSE_MS);
     if (leftover_pid(c) == pid)
         kill(pid, SIGKILL);
-    for (int waited = 0; waited < CHILD_LEFTOVER_MS && leftover_pid(c) == pid; waited += 50)
-        nanosleep(&pause, NULL);
+    for (int waited = 0; waited < CHILD_LEFTOVER_MS && leftover_pid(c) == pid; waited += PAUSE_MS)
+        cli_sleep_ms(PAUSE_MS);
     if (leftover_pid(c) == pid)
         return err_set(err, ERR_BUSY, "the old %s (pid %d) does not end; end it by hand", c->name,
                        pid);

@@ -7,6 +7,7 @@
 #define SPATE_CLI_CLI_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/args.h"
 #include "base/buf.h"
@@ -66,6 +67,8 @@ int cli_fail_text(enum cli_exit code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* A remark for people, to stderr. */
 void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+void cli_sleep_ms(int64_t ms);
 
 /* Writes the buffer to stdout, whole; an exit code. */
 int cli_print(const struct buf *out);

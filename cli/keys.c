@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fetch.h"
 #include "base/mem.h"
+#include "cli/cli.h"
 
 #define KEY_PREFIX "sk-spate-"
+
+enum { KEY_ASK_MS = 10, ANSWER_MAX = 32 << 20 };
 
 void key_of_text(struct key *out, const char *text)
 {
@@ -88,6 +92,45 @@ int key_remove(json_t *tenant, const char *id, struct err *err)
         return err_set(err, ERR_NOT_FOUND,
                        "the tenant has no key \"%s\"; list them with `spate tenant key list`", id);
     return json_array_remove(keys, index) < 0 ? err_no_memory(err) : 0;
+}
+
+/* The status of a call that only needs a key, or a negative error. */
+static int ask_gateway(const struct api *api, const char *text, uint64_t timeout_ms,
+                       struct err *err)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+    char url[512];
+    struct fetch_options options = {
+        .url = url,
+        .bearer_token = text,
+        .connect_timeout_ms = timeout_ms,
+        .timeout_ms = timeout_ms,
+    };
+
+    snprintf(url, sizeof(url), "%s/v1/models", api->endpoints.gateway_url);
+    buf_init(&body, ANSWER_MAX);
+    return fetch_wait(&options, &body, err);
+}
+
+int key_wait(const struct api *api, const char *text, int64_t patience_ms, struct err *err)
+{
+    int64_t end_ms = clock_mono_ms(clock_system()) + patience_ms;
+    int64_t left_ms = patience_ms;
+    int status;
+
+    if (api->endpoints.gateway_url == NULL)
+        return err_set(err, ERR_NETWORK, "no gateway runs yet");
+    while (left_ms > 0) {
+        status = ask_gateway(api, text, (uint64_t)left_ms, err);
+        if (status == 200)
+            return 0;
+        if (status < 0 && status != -ERR_TIMEOUT)
+            return err_wrap(err, status, "the gateway at %s", api->endpoints.gateway_url);
+        cli_sleep_ms(KEY_ASK_MS);
+        left_ms = end_ms - clock_mono_ms(clock_system());
+    }
+    return err_set(err, ERR_TIMEOUT, "the gateway at %s does not take the key yet",
+                   api->endpoints.gateway_url);
 }
 
 int tenant_fetch(json_t **out, const struct api *api, const char *name, struct err *err)

@@ -27,6 +27,11 @@ bool key_is_listed(const json_t *tenant, const char *sha256);
 int key_add(json_t *tenant, const char *id, const char *sha256, struct err *err);
 int key_remove(json_t *tenant, const char *id, struct err *err);
 
+/* Waits until the gateway of the installation takes the key, which reaches it a moment after the
+ * Tenant is stored. -ERR_TIMEOUT: not within patience_ms; -ERR_NETWORK: there is no gateway to ask.
+ */
+int key_wait(const struct api *api, const char *text, int64_t patience_ms, struct err *err);
+
 /* Reads a Tenant, or writes it back (a conflict if it was changed meanwhile). */
 int tenant_fetch(json_t **out, const struct api *api, const char *name, struct err *err);
 int tenant_store(const struct api *api, const char *name, const json_t *tenant, struct err *err);

@@ -9,6 +9,8 @@
 #include "cli/table.h"
 #include "crd/object.h"
 
+enum { KEY_PATIENCE_MS = 5000 }; /* until a new key works at the gateway */
+
 struct settings {
     const char *state;
     const char *id;
@@ -203,7 +205,11 @@ static int key_create(const struct settings *settings, char **words, struct err 
     if (r < 0)
         return r;
     printf("%s\n", key.text);
+    fflush(stdout); /* whatever comes now, the key is not lost */
     cli_note("Key %s of tenant %s; it is not shown again.", id, words[0]);
+    if (key_wait(&api, key.text, KEY_PATIENCE_MS, err) < 0)
+        cli_note("%s: the key works as soon as it does; `spate doctor` says what is wrong.",
+                 err_message(err));
     return 0;
 }
 

@@ -127,24 +127,22 @@ static int listen_and_tell(struct gateway *g, struct err *err)
     struct http_server_options options = {
         .handler = gateway_handle, .user = g, .metrics = g->metrics};
     struct http_server_limits limits = http_server_limits_default;
-    struct http_address address;
-    char text[HTTP_HOST_MAX + 16];
+    char address[PROGRAM_ADDRESS_MAX];
     int port;
     int r;
 
     limits.connections = 20000;
     options.limits = &limits;
-    if ((r = http_server_new(&g->server, &g->loop, &options, err)) < 0 ||
-        (r = http_address_parse(str_of(g->settings->listen), &address, err)) < 0)
+    r = http_server_new(&g->server, &g->loop, &options, err);
+    if (r < 0)
         return r;
     port = http_server_listen(g->server, g->settings->listen, err);
     if (port < 0)
         return port;
-    snprintf(text, sizeof(text), "%s:%d", address.host, port);
-    log_info("listening", LOG_STR("address", text));
-    if (g->settings->address_file == NULL)
-        return 0;
-    return file_write_atomic(g->settings->address_file, str_of(text), 0644, err);
+    r = program_tell_address(&g->settings->program, g->settings->listen, port, address, err);
+    if (r == 0)
+        log_info("listening", LOG_STR("address", address));
+    return r;
 }
 
 static int start_metrics(struct gateway *g, struct err *err)

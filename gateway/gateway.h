@@ -16,6 +16,7 @@
 #include "base/http_server.h"
 #include "base/loop.h"
 #include "base/metrics.h"
+#include "base/program.h"
 #include "billing/meter/meter.h"
 #include "gateway/flight.h"
 #include "gateway/gateway_metrics.h"
@@ -37,13 +38,11 @@ struct gateway_settings {
     const char *credential_file;
     const char *ledger_url;
     const char *listen;
-    const char *address_file;
     const char *name;
-    const char *log_level;
-    const char *log_format;
     int64_t collect_after_ms;
     int64_t drain_ms;
     int64_t log_bytes;
+    struct program_settings program;
 };
 
 struct gateway {

@@ -48,13 +48,6 @@ static const struct arg_option options[] = {
         .help = "address to listen on",
     },
     {
-        .name = "address-file",
-        .kind = ARG_TEXT,
-        .offset = offsetof(struct gateway_settings, address_file),
-        .value_name = "FILE",
-        .help = "write the bound address here once listening",
-    },
-    {
         .name = "name",
         .kind = ARG_TEXT,
         .offset = offsetof(struct gateway_settings, name),
@@ -92,24 +85,7 @@ static const struct arg_option options[] = {
         .min = 32 << 10,
         .max = INT64_MAX,
     },
-    {
-        .name = "log-level",
-        .kind = ARG_TEXT,
-        .offset = offsetof(struct gateway_settings, log_level),
-        .value_name = "LEVEL",
-        .initial = "info",
-        .help = "debug, info, warn or error",
-        .choices = program_log_levels,
-    },
-    {
-        .name = "log-format",
-        .kind = ARG_TEXT,
-        .offset = offsetof(struct gateway_settings, log_format),
-        .value_name = "FORMAT",
-        .initial = "text",
-        .help = "text or json",
-        .choices = program_log_formats,
-    },
+    PROGRAM_OPTIONS(struct gateway_settings, program),
 };
 
 const struct arg_command gateway_command = {
@@ -132,6 +108,6 @@ int main(int argc, char **argv)
     if (!str_is_dns_label(str_of(settings.name)))
         return program_fail(&gateway_command, PROGRAM_USAGE,
                             "--name must be a DNS label: a-z, 0-9 and '-'");
-    program_log(&gateway_command, settings.log_level, settings.log_format);
+    program_log(&gateway_command, &settings.program);
     return gateway_run(&settings);
 }

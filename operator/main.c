@@ -2,13 +2,10 @@
 /* spate-operator: command line, start and end. On SIGTERM it ends at once; its pods run on. */
 #include <limits.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/program.h"
@@ -16,8 +13,9 @@
 #include "operator/operator_options.h"
 
 struct settings {
-    const char *platform, *state, *listen, *agent_binary, *address_file;
-    const char *ledger, *ledger_address_file, *log_level, *log_format;
+    const char *platform, *state, *listen, *agent_binary;
+    const char *ledger, *ledger_address_file;
+    struct program_settings program;
     char agent[PATH_MAX]; /* agent_binary as an absolute path, wherever a pod is started from */
 };
 
@@ -43,11 +41,6 @@ static const struct arg_option options[] = {
      .value_name = "ADDRESS",
      .initial = "127.0.0.1:0",
      .help = "address for the CLI and the gateways"},
-    {.name = "address-file",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct settings, address_file),
-     .value_name = "FILE",
-     .help = "written with the address once it listens"},
     {.name = "agent-binary",
      .kind = ARG_TEXT,
      .offset = offsetof(struct settings, agent_binary),
@@ -64,20 +57,7 @@ static const struct arg_option options[] = {
      .offset = offsetof(struct settings, ledger_address_file),
      .value_name = "FILE",
      .help = "file that the ledger writes its address to, instead of --ledger"},
-    {.name = "log-level",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct settings, log_level),
-     .value_name = "LEVEL",
-     .initial = "info",
-     .choices = program_log_levels,
-     .help = "the least severe lines that are written"},
-    {.name = "log-format",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct settings, log_format),
-     .value_name = "FORMAT",
-     .initial = "text",
-     .choices = program_log_formats,
-     .help = "text for people, json for machines"},
+    PROGRAM_OPTIONS(struct settings, program),
 };
 
 const struct arg_command operator_command = {
@@ -100,22 +80,6 @@ static void on_signal(void *object, int signum)
     loop_quit(object);
 }
 
-static int write_address(const struct settings *settings, int port, struct err *err)
-{
-    char host[PATH_MAX];
-    char text[PATH_MAX + 16];
-    char *colon;
-
-    if (settings->address_file == NULL)
-        return 0;
-    snprintf(host, sizeof(host), "%s", settings->listen);
-    colon = strrchr(host, ':');
-    if (colon != NULL)
-        *colon = '\0';
-    snprintf(text, sizeof(text), "%s:%d\n", host, port);
-    return file_write_atomic(settings->address_file, str_of(text), 0644, err);
-}
-
 static int serve(const struct settings *settings, struct loop *loop, struct endpoints *e,
                  struct err *err)
 {
@@ -128,6 +92,7 @@ static int serve(const struct settings *settings, struct loop *loop, struct endp
         .on_routes = on_routes,
         .user = e,
     };
+    char address[PROGRAM_ADDRESS_MAX];
     int port;
     int r = local_new(&e->local, &local, err);
 
@@ -141,10 +106,10 @@ static int serve(const struct settings *settings, struct loop *loop, struct endp
     if (port < 0)
         return port;
     local_start(e->local);
-    r = write_address(settings, port, err);
+    r = program_tell_address(&settings->program, settings->listen, port, address, err);
     if (r < 0)
         return r;
-    log_info("operator is up", LOG_STR("state", settings->state), LOG_I64("port", port));
+    log_info("operator is up", LOG_STR("address", address), LOG_STR("state", settings->state));
     loop_run(loop);
     if (e->ends_for_good)
         local_pods_stop_reports(local_pods(e->local));
@@ -194,7 +159,7 @@ int main(int argc, char **argv)
 
     if (r != PROGRAM_RUN)
         return r;
-    program_log(&operator_command, settings.log_level, settings.log_format);
+    program_log(&operator_command, &settings.program);
     umask(077);
     r = run(&settings, &err);
     return r < 0 ? program_fail(&operator_command, 1, err_message(&err)) : 0;

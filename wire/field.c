@@ -63,3 +63,23 @@ int wire_get_text(const json_t *object, const char *key, char *out, size_t size,
         memcpy(out, text.ptr, text.len);
     return 0;
 }
+
+int wire_get_list(const json_t *object, const char *key, size_t max, size_t item_size,
+                  struct arena *arena, struct wire_list *out, struct err *err)
+{
+    json_t *members = NULL;
+    size_t count;
+    void *items;
+    int r = json_get_array(object, key, true, &members, err);
+
+    if (r < 0)
+        return r;
+    count = json_array_size(members);
+    if (count > max)
+        return err_set(err, ERR_LIMIT, "'%s' has %zu members; the limit is %zu", key, count, max);
+    items = arena_array(arena, count, item_size);
+    if (items == NULL)
+        return err_no_memory(err);
+    *out = (struct wire_list){members, items, (int)count};
+    return 0;
+}

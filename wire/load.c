@@ -23,19 +23,16 @@ static int read_model(struct load_model *m, const json_t *object, struct arena *
 static int read_models(struct load_report *out, const json_t *object, struct arena *arena,
                        struct err *err)
 {
-    json_t *models = NULL;
-    int r = json_get_array(object, "models", true, &models, err);
+    struct wire_list list;
+    int r =
+        wire_get_list(object, "models", LOAD_MODELS_MAX, sizeof(*out->models), arena, &list, err);
 
     if (r < 0)
         return r;
-    if (json_array_size(models) > LOAD_MODELS_MAX)
-        return err_set(err, ERR_LIMIT, "'models' has more than %d members", LOAD_MODELS_MAX);
-    out->model_count = (int)json_array_size(models);
-    out->models = arena_array(arena, json_array_size(models), sizeof(*out->models));
-    if (out->models == NULL)
-        return err_no_memory(err);
-    for (int i = 0; i < out->model_count; i++) {
-        r = read_model(&out->models[i], json_array_get(models, (size_t)i), arena, err);
+    out->models = list.items;
+    out->model_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        r = read_model(&out->models[i], json_array_get(list.members, (size_t)i), arena, err);
         if (r < 0)
             return err_wrap(err, r, "models[%d]", i);
     }
@@ -45,19 +42,16 @@ static int read_models(struct load_report *out, const json_t *object, struct are
 static int read_suspects(struct load_report *out, const json_t *object, struct arena *arena,
                          struct err *err)
 {
-    json_t *suspects = NULL;
-    int r = json_get_array(object, "suspects", true, &suspects, err);
+    struct wire_list list;
+    int r = wire_get_list(object, "suspects", LOAD_SUSPECTS_MAX, sizeof(*out->suspects), arena,
+                          &list, err);
 
     if (r < 0)
         return r;
-    if (json_array_size(suspects) > LOAD_SUSPECTS_MAX)
-        return err_set(err, ERR_LIMIT, "'suspects' has more than %d members", LOAD_SUSPECTS_MAX);
-    out->suspect_count = (int)json_array_size(suspects);
-    out->suspects = arena_array(arena, json_array_size(suspects), sizeof(*out->suspects));
-    if (out->suspects == NULL)
-        return err_no_memory(err);
-    for (int i = 0; i < out->suspect_count; i++) {
-        const json_t *suspect = json_array_get(suspects, (size_t)i);
+    out->suspects = list.items;
+    out->suspect_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        const json_t *suspect = json_array_get(list.members, (size_t)i);
 
         if ((r = wire_get_copy(suspect, "pod_uid", arena, &out->suspects[i].pod_uid, err)) < 0 ||
             (r = wire_get_copy(suspect, "reason", arena, &out->suspects[i].reason, err)) < 0)

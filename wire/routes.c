@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "wire/field.h"
 
 enum { ROUTES_ARENA_BYTES_MAX = 256 << 20 };
 
@@ -41,211 +42,220 @@ int routes_version_parse(struct routes_version *out, struct str text, struct err
     return 0;
 }
 
-/* A reader that stops at the first fault and remembers it. */
-struct reader {
-    struct arena *arena;
-    struct err *err;
-    int result;
-};
-
-static void fail(struct reader *r, int result)
+static int read_names(const json_t *object, const char *key, struct arena *arena, struct str **out,
+                      int *count, struct err *err)
 {
-    if (r->result == 0)
-        r->result = result;
-}
+    struct wire_list list;
+    struct str *names;
+    int r =
+        wire_get_list(object, key, ROUTES_NAMES_PER_TENANT_MAX, sizeof(*names), arena, &list, err);
 
-static struct str read_text(struct reader *r, const json_t *object, const char *key)
-{
-    struct str text = STR_NONE;
-    int result;
+    if (r < 0)
+        return r;
+    names = list.items;
+    for (int i = 0; i < list.count; i++) {
+        const json_t *name = json_array_get(list.members, (size_t)i);
 
-    if (r->result < 0)
-        return STR_NONE;
-    result = json_get_str(object, key, true, &text, r->err);
-    if (result < 0) {
-        fail(r, result);
-        return STR_NONE;
-    }
-    text = arena_str(r->arena, text);
-    if (text.ptr == NULL)
-        fail(r, err_no_memory(r->err));
-    return text;
-}
-
-static uint64_t read_u64(struct reader *r, const json_t *object, const char *key)
-{
-    int64_t value = 0;
-
-    if (r->result == 0)
-        fail(r, json_get_i64(object, key, true, 0, INT64_MAX, &value, r->err));
-    return (uint64_t)value;
-}
-
-static bool read_bool(struct reader *r, const json_t *object, const char *key)
-{
-    bool value = false;
-
-    if (r->result == 0)
-        fail(r, json_get_bool(object, key, true, &value, r->err));
-    return value;
-}
-
-/* The array under `key` with at most `max` members, and room for as many items of `size` bytes. */
-static void *read_array(struct reader *r, const json_t *object, const char *key, size_t max,
-                        size_t size, json_t **array, int *count)
-{
-    void *items;
-
-    *count = 0;
-    if (r->result < 0)
-        return NULL;
-    fail(r, json_get_array(object, key, true, array, r->err));
-    if (r->result < 0)
-        return NULL;
-    if (json_array_size(*array) > max) {
-        fail(r, err_set(r->err, ERR_LIMIT, "'%s' has %zu members; the limit is %zu", key,
-                        json_array_size(*array), max));
-        return NULL;
-    }
-    items = arena_array(r->arena, json_array_size(*array), size);
-    if (items == NULL) {
-        fail(r, err_no_memory(r->err));
-        return NULL;
-    }
-    *count = (int)json_array_size(*array);
-    return items;
-}
-
-static void read_names(struct reader *r, const json_t *object, const char *key, struct str **out,
-                       int *count)
-{
-    json_t *array = NULL;
-    struct str *names =
-        read_array(r, object, key, ROUTES_NAMES_PER_TENANT_MAX, sizeof(*names), &array, count);
-
-    for (int i = 0; r->result == 0 && i < *count; i++) {
-        const json_t *name = json_array_get(array, (size_t)i);
-
-        if (!json_is_string(name)) {
-            fail(r, err_set(r->err, ERR_INVALID, "'%s[%d]' must be a string", key, i));
-            return;
-        }
-        names[i] = arena_str(r->arena, json_str(name));
+        if (!json_is_string(name))
+            return err_set(err, ERR_INVALID, "'%s[%d]' must be a string", key, i);
+        names[i] = arena_str(arena, json_str(name));
         if (names[i].ptr == NULL)
-            fail(r, err_no_memory(r->err));
+            return err_no_memory(err);
     }
     *out = names;
+    *count = list.count;
+    return 0;
 }
 
-static void read_pod(struct reader *r, const json_t *object, struct routes_pod *pod)
+static int read_pod(struct routes_pod *pod, const json_t *object, struct arena *arena,
+                    struct err *err)
 {
-    pod->name = read_text(r, object, "name");
-    pod->uid = read_text(r, object, "uid");
-    pod->address = read_text(r, object, "address");
-    pod->draining = read_bool(r, object, "draining");
-    pod->slots = read_u64(r, object, "slots");
-    pod->digest = read_text(r, object, "digest");
+    int r;
+
+    if ((r = wire_get_copy(object, "name", arena, &pod->name, err)) < 0 ||
+        (r = wire_get_copy(object, "uid", arena, &pod->uid, err)) < 0 ||
+        (r = wire_get_copy(object, "address", arena, &pod->address, err)) < 0 ||
+        (r = json_get_bool(object, "draining", true, &pod->draining, err)) < 0 ||
+        (r = wire_get_u64(object, "slots", &pod->slots, err)) < 0)
+        return r;
+    return wire_get_copy(object, "digest", arena, &pod->digest, err);
 }
 
-static void read_model(struct reader *r, const json_t *object, struct routes_model *model)
+static int read_pods(struct routes_model *model, const json_t *object, struct arena *arena,
+                     struct err *err)
 {
-    json_t *pods = NULL;
-    int64_t slash;
+    struct wire_list list;
+    int r = wire_get_list(object, "pods", ROUTES_PODS_MAX, sizeof(*model->pods), arena, &list, err);
 
-    model->name = read_text(r, object, "name");
-    model->short_name = read_text(r, object, "short_name");
-    model->created_s = (int64_t)read_u64(r, object, "created");
-    model->context_max = read_u64(r, object, "context_max");
-    model->can_wake = read_bool(r, object, "can_wake");
-    model->hold_reason = read_text(r, object, "hold_reason");
-    model->pods = read_array(r, object, "pods", ROUTES_PODS_MAX, sizeof(*model->pods), &pods,
-                             &model->pod_count);
-    for (int i = 0; r->result == 0 && i < model->pod_count; i++)
-        read_pod(r, json_array_get(pods, (size_t)i), &model->pods[i]);
-    if (r->result < 0)
-        return;
-    slash = str_find_char(model->name, '/');
-    if (slash <= 0) {
-        fail(r, err_set(r->err, ERR_INVALID, "model name '%.*s' is not namespace/name",
-                        STR_ARG(model->name)));
-        return;
+    if (r < 0)
+        return r;
+    model->pods = list.items;
+    model->pod_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        r = read_pod(&model->pods[i], json_array_get(list.members, (size_t)i), arena, err);
+        if (r < 0)
+            return err_wrap(err, r, "pods[%d]", i);
     }
-    model->name_space = str_slice(model->name, 0, (size_t)slash);
+    return 0;
 }
 
-static void read_key(struct reader *r, const json_t *object, struct routes_key *key)
+static int read_model(struct routes_model *model, const json_t *object, struct arena *arena,
+                      struct err *err)
+{
+    int64_t slash;
+    int r;
+
+    if ((r = wire_get_copy(object, "name", arena, &model->name, err)) < 0 ||
+        (r = wire_get_copy(object, "short_name", arena, &model->short_name, err)) < 0 ||
+        (r = json_get_i64(object, "created", true, 0, INT64_MAX, &model->created_s, err)) < 0 ||
+        (r = wire_get_u64(object, "context_max", &model->context_max, err)) < 0 ||
+        (r = json_get_bool(object, "can_wake", true, &model->can_wake, err)) < 0 ||
+        (r = wire_get_copy(object, "hold_reason", arena, &model->hold_reason, err)) < 0 ||
+        (r = read_pods(model, object, arena, err)) < 0)
+        return r;
+    slash = str_find_char(model->name, '/');
+    if (slash <= 0)
+        return err_set(err, ERR_INVALID, "model name '%.*s' is not namespace/name",
+                       STR_ARG(model->name));
+    model->name_space = str_slice(model->name, 0, (size_t)slash);
+    return 0;
+}
+
+static int read_models(struct routes *routes, const json_t *object, struct err *err)
+{
+    struct wire_list list;
+    int r = wire_get_list(object, "models", ROUTES_MODELS_MAX, sizeof(*routes->models),
+                          &routes->arena, &list, err);
+
+    if (r < 0)
+        return r;
+    routes->models = list.items;
+    routes->model_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        r = read_model(&routes->models[i], json_array_get(list.members, (size_t)i), &routes->arena,
+                       err);
+        if (r < 0)
+            return err_wrap(err, r, "models[%d]", i);
+    }
+    return 0;
+}
+
+static int read_key(struct routes_key *key, const json_t *object, struct arena *arena,
+                    struct err *err)
 {
     struct str digest;
+    int r = wire_get_copy(object, "id", arena, &key->id, err);
 
-    key->id = read_text(r, object, "id");
-    digest = read_text(r, object, "sha256");
-    if (r->result == 0 && !hex_parse(digest, key->sha256, sizeof(key->sha256)))
-        fail(r, err_set(r->err, ERR_INVALID, "'sha256' of key '%.*s' is not 64 hex digits",
-                        STR_ARG(key->id)));
+    if (r == 0)
+        r = json_get_str(object, "sha256", true, &digest, err);
+    if (r < 0)
+        return r;
+    if (!hex_parse(digest, key->sha256, sizeof(key->sha256)))
+        return err_set(err, ERR_INVALID, "'sha256' of key '%.*s' is not 64 hex digits",
+                       STR_ARG(key->id));
+    return 0;
 }
 
-static void read_tenant(struct reader *r, const json_t *object, struct routes_tenant *tenant)
+static int read_keys(struct routes_tenant *tenant, const json_t *object, struct arena *arena,
+                     struct err *err)
 {
-    json_t *keys = NULL;
+    struct wire_list list;
+    int r = wire_get_list(object, "keys", ROUTES_KEYS_PER_TENANT_MAX, sizeof(*tenant->keys), arena,
+                          &list, err);
+
+    if (r < 0)
+        return r;
+    tenant->keys = list.items;
+    tenant->key_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        r = read_key(&tenant->keys[i], json_array_get(list.members, (size_t)i), arena, err);
+        if (r < 0)
+            return err_wrap(err, r, "keys[%d]", i);
+    }
+    return 0;
+}
+
+static int read_tenant(struct routes_tenant *tenant, const json_t *object, struct arena *arena,
+                       struct err *err)
+{
     int64_t priority = 0;
+    int r;
 
-    tenant->name = read_text(r, object, "name");
-    if (r->result == 0)
-        fail(r, json_get_i64(object, "priority", true, INT32_MIN, INT32_MAX, &priority, r->err));
+    if ((r = wire_get_copy(object, "name", arena, &tenant->name, err)) < 0 ||
+        (r = json_get_i64(object, "priority", true, INT32_MIN, INT32_MAX, &priority, err)) < 0 ||
+        (r = wire_get_u64(object, "requests_per_minute", &tenant->requests_per_minute, err)) < 0 ||
+        (r = wire_get_u64(object, "concurrency", &tenant->concurrency, err)) < 0 ||
+        (r = wire_get_u64(object, "price_version", &tenant->price_version, err)) < 0 ||
+        (r = read_names(object, "namespaces", arena, &tenant->namespaces, &tenant->namespace_count,
+                        err)) < 0 ||
+        (r = read_names(object, "models", arena, &tenant->models, &tenant->model_count, err)) < 0)
+        return r;
     tenant->priority = (int)priority;
-    tenant->requests_per_minute = read_u64(r, object, "requests_per_minute");
-    tenant->concurrency = read_u64(r, object, "concurrency");
-    tenant->price_version = read_u64(r, object, "price_version");
-    read_names(r, object, "namespaces", &tenant->namespaces, &tenant->namespace_count);
-    read_names(r, object, "models", &tenant->models, &tenant->model_count);
-    tenant->keys = read_array(r, object, "keys", ROUTES_KEYS_PER_TENANT_MAX, sizeof(*tenant->keys),
-                              &keys, &tenant->key_count);
-    for (int i = 0; r->result == 0 && i < tenant->key_count; i++)
-        read_key(r, json_array_get(keys, (size_t)i), &tenant->keys[i]);
+    return read_keys(tenant, object, arena, err);
 }
 
-static void read_leavers(struct reader *r, const json_t *object, struct routes *routes)
+static int read_leaver(struct routes_leaver *leaver, const json_t *object, struct arena *arena,
+                       struct err *err)
 {
-    json_t *leavers = NULL;
+    int r;
+
+    if ((r = wire_get_copy(object, "name", arena, &leaver->name, err)) < 0 ||
+        (r = wire_get_copy(object, "uid", arena, &leaver->uid, err)) < 0)
+        return r;
+    return wire_get_copy(object, "address", arena, &leaver->address, err);
+}
+
+static int read_leavers(struct routes *routes, const json_t *object, struct err *err)
+{
+    struct wire_list list;
+    int r;
 
     if (json_object_get(object, "leavers") == NULL)
-        return;
-    routes->leavers = read_array(r, object, "leavers", ROUTES_PODS_MAX, sizeof(*routes->leavers),
-                                 &leavers, &routes->leaver_count);
-    for (int i = 0; r->result == 0 && i < routes->leaver_count; i++) {
-        const json_t *leaver = json_array_get(leavers, (size_t)i);
-
-        routes->leavers[i].name = read_text(r, leaver, "name");
-        routes->leavers[i].uid = read_text(r, leaver, "uid");
-        routes->leavers[i].address = read_text(r, leaver, "address");
-        if (r->result < 0)
-            (void)err_wrap(r->err, r->result, "leavers[%d]", i);
+        return 0;
+    r = wire_get_list(object, "leavers", ROUTES_PODS_MAX, sizeof(*routes->leavers), &routes->arena,
+                      &list, err);
+    if (r < 0)
+        return r;
+    routes->leavers = list.items;
+    routes->leaver_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        r = read_leaver(&routes->leavers[i], json_array_get(list.members, (size_t)i),
+                        &routes->arena, err);
+        if (r < 0)
+            return err_wrap(err, r, "leavers[%d]", i);
     }
+    return 0;
 }
 
-static void read_all(struct reader *r, const json_t *object, struct routes *routes)
+static int read_tenants(struct routes *routes, const json_t *object, struct err *err)
 {
-    json_t *models = NULL;
-    json_t *tenants = NULL;
-    struct str version = read_text(r, object, "version");
+    struct wire_list list;
+    int r = wire_get_list(object, "tenants", ROUTES_TENANTS_MAX, sizeof(*routes->tenants),
+                          &routes->arena, &list, err);
 
-    if (r->result == 0)
-        fail(r, routes_version_parse(&routes->version, version, r->err));
-    routes->models = read_array(r, object, "models", ROUTES_MODELS_MAX, sizeof(*routes->models),
-                                &models, &routes->model_count);
-    for (int i = 0; r->result == 0 && i < routes->model_count; i++) {
-        read_model(r, json_array_get(models, (size_t)i), &routes->models[i]);
-        if (r->result < 0)
-            (void)err_wrap(r->err, r->result, "models[%d]", i);
+    if (r < 0)
+        return r;
+    routes->tenants = list.items;
+    routes->tenant_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        r = read_tenant(&routes->tenants[i], json_array_get(list.members, (size_t)i),
+                        &routes->arena, err);
+        if (r < 0)
+            return err_wrap(err, r, "tenants[%d]", i);
     }
-    read_leavers(r, object, routes);
-    routes->tenants = read_array(r, object, "tenants", ROUTES_TENANTS_MAX, sizeof(*routes->tenants),
-                                 &tenants, &routes->tenant_count);
-    for (int i = 0; r->result == 0 && i < routes->tenant_count; i++) {
-        read_tenant(r, json_array_get(tenants, (size_t)i), &routes->tenants[i]);
-        if (r->result < 0)
-            (void)err_wrap(r->err, r->result, "tenants[%d]", i);
-    }
+    return 0;
+}
+
+static int read_all(struct routes *routes, const json_t *object, struct err *err)
+{
+    struct str version;
+    int r;
+
+    if ((r = wire_get_copy(object, "version", &routes->arena, &version, err)) < 0 ||
+        (r = routes_version_parse(&routes->version, version, err)) < 0 ||
+        (r = read_models(routes, object, err)) < 0 || (r = read_leavers(routes, object, err)) < 0)
+        return r;
+    return read_tenants(routes, object, err);
 }
 
 static void routes_freep(struct routes **routes)
@@ -256,15 +266,14 @@ static void routes_freep(struct routes **routes)
 int routes_read(struct routes **out, const json_t *object, struct err *err)
 {
     CLEANUP(routes_freep) struct routes *routes = mem_alloc(sizeof(*routes));
-    struct reader r = {.err = err};
+    int r;
 
     if (routes == NULL)
         return err_no_memory(err);
     arena_init(&routes->arena, ROUTES_ARENA_BYTES_MAX);
-    r.arena = &routes->arena;
-    read_all(&r, object, routes);
-    if (r.result < 0)
-        return err_wrap(err, r.result, "route snapshot");
+    r = read_all(routes, object, err);
+    if (r < 0)
+        return err_wrap(err, r, "route snapshot");
     *out = STEAL(routes);
     return 0;
 }

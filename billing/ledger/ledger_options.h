@@ -3,17 +3,15 @@
 #ifndef SPATE_LEDGER_OPTIONS_H
 #define SPATE_LEDGER_OPTIONS_H
 
-#include "base/args.h"
+#include "base/program.h"
 
 struct ledger_settings {
     const char *listen;
-    const char *address_file;
     const char *db;
     const char *token_public_key;
     int64_t settle_ms;
     bool verify;
-    const char *log_level;
-    const char *log_format;
+    struct program_settings program;
 };
 
 extern const struct arg_command ledger_command;

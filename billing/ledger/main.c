@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spate-ledger: the program. Serves until SIGTERM or SIGINT, then ends what is running. */
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/program.h"
@@ -21,11 +19,6 @@ static const struct arg_option options[] = {
      .value_name = "ADDRESS",
      .initial = "127.0.0.1:8002",
      .help = "address to listen on"},
-    {.name = "address-file",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct ledger_settings, address_file),
-     .value_name = "FILE",
-     .help = "write the bound address here once listening"},
     {.name = "db",
      .kind = ARG_TEXT,
      .offset = offsetof(struct ledger_settings, db),
@@ -49,20 +42,7 @@ static const struct arg_option options[] = {
      .kind = ARG_FLAG,
      .offset = offsetof(struct ledger_settings, verify),
      .help = "recompute all sums from the raw rows, print the result and exit"},
-    {.name = "log-level",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct ledger_settings, log_level),
-     .value_name = "LEVEL",
-     .initial = "info",
-     .help = "lowest level that is logged",
-     .choices = program_log_levels},
-    {.name = "log-format",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct ledger_settings, log_format),
-     .value_name = "FORMAT",
-     .initial = "text",
-     .help = "form of a log line",
-     .choices = program_log_formats},
+    PROGRAM_OPTIONS(struct ledger_settings, program),
 };
 
 const struct arg_command ledger_command = {
@@ -102,18 +82,6 @@ static void on_signal(void *object, int signum)
     http_server_drain(p->http, DRAIN_MS, drained, p);
 }
 
-static int write_address(const char *path, const char *listen, int port, struct err *err)
-{
-    struct http_address address;
-    char text[HTTP_HOST_MAX + 16];
-    int r = http_address_parse(str_of(listen), &address, err);
-
-    if (r < 0 || path == NULL)
-        return r;
-    snprintf(text, sizeof(text), "%s:%d\n", address.host, port);
-    return file_write_atomic(path, str_of(text), 0644, err);
-}
-
 static int open_parts(struct program *p, struct err *err)
 {
     struct ledger_server *s = &p->server;
@@ -139,6 +107,7 @@ static int listen_and_serve(struct program *p, struct err *err)
                                        .user = &p->server,
                                        .limits = &limits,
                                        .metrics = p->server.metrics};
+    char address[PROGRAM_ADDRESS_MAX];
     int port;
     int r;
 
@@ -150,11 +119,10 @@ static int listen_and_serve(struct program *p, struct err *err)
     port = http_server_listen(p->http, p->settings->listen, err);
     if (port < 0)
         return port;
-    r = write_address(p->settings->address_file, p->settings->listen, port, err);
+    r = program_tell_address(&p->settings->program, p->settings->listen, port, address, err);
     if (r < 0)
         return r;
-    log_info("listening", LOG_STR("address", p->settings->listen), LOG_I64("port", port),
-             LOG_STR("db", p->settings->db));
+    log_info("listening", LOG_STR("address", address), LOG_STR("db", p->settings->db));
     loop_run(&p->loop);
     return 0;
 }
@@ -217,7 +185,7 @@ int main(int argc, char **argv)
 
     if (r != PROGRAM_RUN)
         return r;
-    program_log(&ledger_command, settings.log_level, settings.log_format);
+    program_log(&ledger_command, &settings.program);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* unused, and a lock at each allocation */
     r = run(&settings, &err);
     return r < 0 ? program_fail(&ledger_command, 1, err_message(&err)) : 0;

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keys of a tenant over changes of its manifest: applying again must lock nobody out, and revoking must."""
+import http.server
 import json
 import pathlib
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 
 import rig as rigs
@@ -37,14 +41,68 @@ class Tenant(unittest.TestCase):
 
     def test_keys_stay_until_they_are_revoked(self):
         self.spate("apply", "-f", QUICKSTART)
-        key = self.spate("tenant", "key", "create", "acme").splitlines()[-1]
-        rigs.wait_for(lambda: self.accepted(key), what="the new key")
+        key = self.spate("tenant", "key", "create", "acme")
         self.spate("apply", "-f", QUICKSTART)
         tenant = json.loads(self.spate("get", "tenant", "acme", "-o", "json"))
         self.assertEqual(len(tenant["spec"]["keys"]), 1)
         self.assertTrue(self.accepted(key))
         self.spate("tenant", "key", "revoke", "acme", tenant["spec"]["keys"][0]["id"])
         rigs.wait_for(lambda: not self.accepted(key), 5, "the revoked key to be refused")
+
+    def test_a_new_key_works_at_once(self):
+        self.spate("apply", "-f", QUICKSTART)
+        for number in range(20):
+            key = self.spate("tenant", "key", "create", "acme")
+            self.assertTrue(self.accepted(key), f"key {number}")
+
+    def create_beside(self, gateway):
+        """Makes a key in an installation of which endpoints.json names that gateway."""
+        self.spate("apply", "-f", QUICKSTART)
+        other = self.folder / "other"
+        other.mkdir()
+        shutil.copy(self.folder / "admin-token", other)
+        endpoints = json.loads((self.folder / "endpoints.json").read_text())
+        if gateway is None:
+            del endpoints["gateway"]
+        else:
+            endpoints["gateway"] = gateway
+        (other / "endpoints.json").write_text(json.dumps(endpoints))
+        begin = time.monotonic()
+        done = subprocess.run([SPATE, "tenant", "key", "create", "acme", "--state", str(other)], capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.startswith("sk-spate-"))
+        return done.stderr.splitlines()[-1], time.monotonic() - begin
+
+    def test_a_gateway_that_is_away_is_told(self):
+        free = socket.create_server(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        free.close()
+        note, _ = self.create_beside(address)
+        self.assertIn(f"the gateway at {address}", note)
+        self.assertIn("the key works as soon as it does; `spate doctor` says what is wrong", note)
+
+    def test_no_gateway_is_told(self):
+        self.assertIn("no gateway runs yet", self.create_beside(None)[0])
+
+    def test_the_wait_for_a_gateway_is_bounded(self):
+        refuses = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
+        self.addCleanup(refuses.server_close)
+        self.addCleanup(refuses.shutdown)
+        threading.Thread(target=refuses.serve_forever, daemon=True).start()
+        note, seconds = self.create_beside(f"http://127.0.0.1:{refuses.server_address[1]}")
+        self.assertIn("does not take the key yet", note)
+        self.assertGreater(seconds, 4)
+
+
+class Refuses(http.server.BaseHTTPRequestHandler):
+    """A gateway that knows no key."""
+
+    def log_message(self, *arguments):
+        pass
+
+    def do_GET(self):
+        self.send_error(401)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/args.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/program.h"
 
@@ -222,6 +223,51 @@ static void programs_begin_alike(void **state)
     mem_fail_after(-1);
 }
 
+struct server {
+    const char *listen;
+    struct program_settings program;
+};
+
+static const struct arg_option server_options[] = {
+    {"listen", 0, ARG_TEXT, offsetof(struct server, listen), "ADDRESS", "127.0.0.1:0", "address"},
+    PROGRAM_OPTIONS(struct server, program),
+};
+
+static const struct arg_command server_command = {
+    .name = "spate-server",
+    .summary = "tests what servers share",
+    .usage = "[options]",
+    .examples = "spate-server\n",
+    .options = server_options,
+    .option_count = ARRAY_COUNT(server_options),
+};
+
+static void servers_share_options(void **state)
+{
+    char *words[] = {"spate-server",   "--log-level",    "warn",
+                     "--address-file", "server.address", NULL};
+    char *wrong[] = {"spate-server", "--log-level", "loud", NULL};
+    char address[PROGRAM_ADDRESS_MAX];
+    CLEANUP(buf_fini) struct buf text = {0};
+    struct server s = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(program_arguments(&server_command, 5, words, &s, NULL), PROGRAM_RUN);
+    assert_string_equal(s.program.log_level, "warn");
+    assert_string_equal(s.program.log_format, "text");
+    assert_int_equal(program_tell_address(&s.program, "127.0.0.1:0", 4711, address, &err), 0);
+    assert_string_equal(address, "127.0.0.1:4711");
+    buf_init(&text, TEXT_MAX);
+    assert_int_equal(file_read("server.address", &text, &err), 0);
+    assert_string_equal(buf_cstr(&text), "127.0.0.1:4711\n");
+    assert_true(program_tell_address(&s.program, "127.0.0.1", 1, address, &err) < 0);
+    s.program.address_file = NULL;
+    assert_int_equal(program_tell_address(&s.program, "localhost:1", 2, address, &err), 0);
+    assert_string_equal(address, "localhost:2");
+    assert_int_equal(program_arguments(&server_command, 3, wrong, &s, NULL), PROGRAM_USAGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +276,7 @@ int main(void)
         cmocka_unit_test(help_begins_with_examples),
         cmocka_unit_test(finds_close_words),
         cmocka_unit_test(programs_begin_alike),
+        cmocka_unit_test(servers_share_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

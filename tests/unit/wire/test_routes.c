@@ -80,6 +80,8 @@ static void broken_snapshots_are_named(void **state)
         {"\"namespaces\":[\"team\",\"*\"]", "\"namespaces\":[1]", "namespaces[0]"},
         {"\"namespaces\":[\"team\",\"*\"]", "\"namespaces\":{}", "namespaces"},
         {DIGEST, "00", "64 hex digits"},
+        {DIGEST, "00", "tenants[0]: keys[0]"},
+        {"\"slots\":4", "\"slots\":-4", "models[0]: pods[0]"},
         {DIGEST, "zz112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", "hex"},
         {"\"models\":[{", "\"models\":[7,{", "models[0]"},
         {"\"leavers\":[{", "\"leavers\":[1,{", "leavers[0]"},
