@@ -49,6 +49,7 @@ mount                          command mount
 runc                           command runc
 containernetworking-plugins    file    /usr/lib/cni/ptp
 nftables                       command nft
+busybox-static                 file    /usr/share/doc/busybox-static
 gcc                            command cc
 libc6-dev                      file    /usr/include/stdio.h
 '

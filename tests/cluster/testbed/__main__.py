@@ -41,7 +41,9 @@ def status(cluster, options):
         print(f"{name:24} {'ok' if well else 'DOWN'}")
     for name, node in found["nodes"].items():
         state = {"True": "Ready", "False": "NotReady"}.get(node["ready"], "Unknown")
-        print(f"{name:24} {state:9} {'on' if node['on'] else 'off':4} {node['capacity']:10} {node['zone']} {node['address']}")
+        ended = "" if all(node["daemons"].values()) else \
+            "  not running: " + " ".join(name for name, runs in node["daemons"].items() if not runs)
+        print(f"{name:24} {state:9} {node['capacity']:10} {node['zone']} {node['address']}{ended}")
 
 
 def kill_node(cluster, options):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ./dev cluster can do with a cluster."""
+import pathlib
 import shutil
-import time
 
 from . import api
 from . import control_plane
+from . import images
 from . import machine as machines
 from . import network
 from . import node as nodes
@@ -13,7 +14,7 @@ from .binaries import CONTROL_PLANE, Binaries
 from .certificates import Authority
 
 API_READY_S = 60
-NODES_READY_S = 90
+NODE_READY_S = 120
 
 
 class Cluster:
@@ -42,6 +43,19 @@ class Cluster:
         control_plane.power_on(self.plan, self.authority, self.binaries, with_nodes=not control_plane_only)
         machines.wait_for(lambda: api.is_ready(self.plan), API_READY_S,
                           f"the API server being ready ({self.plan.log_folder(plans.CONTROL_PLANE)} says why)")
+        if not control_plane_only:
+            self.up_nodes()
+
+    def up_nodes(self):
+        control_plane.allow_coredns(self.plan)
+        archives = [images.pause_image(self.plan.folder), images.busybox_image(self.plan.folder)]
+        for node in plans.NODES:
+            nodes.prepare(self.plan, node, self.authority)
+            nodes.power_on(self.plan, node, self.authority, self.binaries)
+        for archive in archives:
+            self.load(archive)
+        for node in plans.NODES:
+            self.wait_for_node(node)
 
     def down(self):
         """Leaves no process, mount, link, cgroup or file of the cluster, whatever state it is in."""
@@ -51,6 +65,44 @@ class Cluster:
             network.remove_host_link(self.plan)
         machines.remove_cgroups(self.plan)
         shutil.rmtree(self.plan.folder, ignore_errors=True)
+
+    # Nodes
+
+    def wait_for_node(self, node):
+        machines.wait_for(lambda: nodes.is_whole(self.plan, node), NODE_READY_S,
+                          f"node {node.name} being Ready ({self.plan.log_folder(node.name)} says why)")
+
+    def kill_node(self, number):
+        """Without notice: first the cable, so that no dying program's last packets get out, then every process."""
+        node = self.existing_node(number)
+        if self.machine(node.name).pid is None:
+            raise plans.ClusterError(f"node {node.name} is dead already; ./dev cluster start-node {number} brings it back")
+        network.cut_node(self.plan, node)
+        self.machine(node.name).power_off()
+
+    def start_node(self, number):
+        """As after a crash: its disk is as it was, everything else is new."""
+        node = self.existing_node(number)
+        machine = self.machine(node.name)
+        if machine.pid is not None:
+            raise plans.ClusterError(f"node {node.name} is on")
+        self.binaries.get()
+        machine.remove_cgroups()
+        nodes.power_on(self.plan, node, self.authority, self.binaries)
+        self.wait_for_node(node)
+
+    def existing_node(self, number):
+        node = plans.node_by_number(number)
+        if not self.plan.machine_folder(node.name).exists():
+            raise plans.ClusterError(f"cluster {self.plan.name} has no nodes; ./dev cluster up makes it with three")
+        return node
+
+    def load(self, archive):
+        """Puts the images of a docker archive on every node that is on."""
+        self.binaries.get()
+        for node in plans.NODES:
+            if self.machine(node.name).pid is not None:
+                nodes.load(self.plan, node, self.binaries, pathlib.Path(archive).resolve())
 
     # For people
 
@@ -68,8 +120,12 @@ class Cluster:
             probes["coredns"] = (plans.DNS_READY_PORT, "/ready", False)
         components = {name: api.answers(plan, *probe) for name, probe in probes.items()}
         ready = api.node_conditions(plan) if components["kube-apiserver"] else {}
-        running = machines.running(plan)
         return {"name": plan.name, "server": plan.server, "kubeconfig": str(plan.kubeconfig), "components": components,
-                "nodes": {node.name: {"on": node.name in running, "ready": ready.get(node.name, "Unknown"),
-                                      "capacity": node.capacity, "zone": node.zone, "address": plan.node_address(node)}
-                          for node in plans.NODES} if self.has_nodes else {}}
+                "nodes": {node.name: self.node_status(node, ready) for node in plans.NODES} if self.has_nodes else {}}
+
+    def node_status(self, node, ready):
+        machine = self.machine(node.name)
+        running = machine.processes().values()
+        return {"on": machine.pid is not None, "ready": ready.get(node.name, "Unknown"),
+                "daemons": {name: name in running for name in nodes.DAEMONS}, "capacity": node.capacity,
+                "zone": node.zone, "address": self.plan.node_address(node)}

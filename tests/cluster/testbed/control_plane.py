@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine "cp": etcd, API server, controller manager, and with nodes also scheduler and CoreDNS."""
+from . import api
 from . import machine as machines
 from . import network
 from . import plan as plans
@@ -7,6 +8,7 @@ from . import plan as plans
 # A node that says nothing for this long is NotReady. Kubernetes' own default is 50 s; tests wait for it often.
 NODE_GRACE_S = 16
 
+COREDNS = "spate:coredns"
 COREFILE = """\
 {domain}:53 in-addr.arpa:53 {{
     bind {address}
@@ -29,7 +31,7 @@ def prepare(plan, authority):
     authority.client("kubelet-client", "kube-apiserver-kubelet-client", "system:masters")
     authority.client("controller-manager", "system:kube-controller-manager")
     authority.client("scheduler", "system:kube-scheduler")
-    authority.client("coredns", "spate:coredns")
+    authority.client("coredns", COREDNS)
     authority.client("kube-proxy", "system:kube-proxy")
     authority.client("admin", "admin", "system:masters")
     authority.write_kubeconfig("admin", plan.kubeconfig)
@@ -45,6 +47,17 @@ def power_on(plan, authority, binaries, with_nodes):
         daemons += [scheduler(authority, binaries), coredns(plan, binaries)]
     machine = machines.Machine(plan, plans.CONTROL_PLANE)
     machine.power_on(lambda pid: network.connect_control_plane(plan, pid), daemons)
+
+
+def allow_coredns(plan):
+    """The right to see what has a name."""
+    rules = [{"apiGroups": [""], "resources": ["services", "pods", "namespaces"], "verbs": ["list", "watch"]},
+             {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}]
+    group = "rbac.authorization.k8s.io"
+    api.apply(plan, {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": COREDNS}, "rules": rules},
+              {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": COREDNS},
+               "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": COREDNS},
+               "subjects": [{"apiGroup": group, "kind": "User", "name": COREDNS}]})
 
 
 def etcd(plan, binaries):

@@ -87,6 +87,10 @@ class Machine:
             wait_for(lambda: read_proc(first, "stat") == "" or " Z " in read_proc(first, "stat"), KILL_S,
                      f"the end of machine {self.name}, process {first},")
 
+    def remove_cgroups(self):
+        for root in cgroup_roots():
+            remove_cgroup(root / self.cgroup)
+
     # Inside
 
     def inside(self, command, **options):
