@@ -60,6 +60,11 @@ def load(cluster, options):
     cluster.load(options.archive)
 
 
+def enter(cluster, options):
+    command = options.rest or [os.environ.get("SHELL", "/bin/sh")]
+    sys.exit(cluster.machine(options.machine).inside(command, check=False).returncode)
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="./dev cluster", description="A real Kubernetes cluster on this machine, for tests.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -79,6 +84,9 @@ def parse(arguments):
     add(kill_node, "kill-node", "kill a node without notice").add_argument("node", metavar="N")
     add(start_node, "start-node", "bring a killed node back").add_argument("node", metavar="N")
     add(load, "load", "put the images of a docker archive on every node").add_argument("archive", metavar="FILE")
+    command = add(enter, "enter", "run a command, or a shell, inside cp, n1, n2 or n3")
+    command.add_argument("machine", metavar="MACHINE")
+    command.add_argument("rest", metavar="COMMAND", nargs=argparse.REMAINDER)
     return parser.parse_args(arguments)
 
 

@@ -41,13 +41,13 @@ class Cluster:
         self.authority.make()
         control_plane.prepare(self.plan, self.authority)
         control_plane.power_on(self.plan, self.authority, self.binaries, with_nodes=not control_plane_only)
-        machines.wait_for(lambda: api.is_ready(self.plan), API_READY_S,
-                          f"the API server being ready ({self.plan.log_folder(plans.CONTROL_PLANE)} says why)")
+        self.wait_for_component("kube-apiserver")
+        control_plane.go_on(self.plan)
         if not control_plane_only:
             self.up_nodes()
+        machines.wait_for(lambda: api.can_make_pods(self.plan), API_READY_S, "a default service account")
 
     def up_nodes(self):
-        control_plane.allow_coredns(self.plan)
         archives = [images.pause_image(self.plan.folder), images.busybox_image(self.plan.folder)]
         for node in plans.NODES:
             nodes.prepare(self.plan, node, self.authority)
@@ -56,6 +56,12 @@ class Cluster:
             self.load(archive)
         for node in plans.NODES:
             self.wait_for_node(node)
+        self.wait_for_component("coredns")
+
+    def wait_for_component(self, name):
+        log = self.plan.log_folder(plans.CONTROL_PLANE) / f"{name}.log"
+        machines.wait_for(lambda: api.answers(self.plan, *control_plane.PROBES[name]), API_READY_S,
+                          f"{name} being ready ({log} says why)")
 
     def down(self):
         """Leaves no process, mount, link, cgroup or file of the cluster, whatever state it is in."""
@@ -113,12 +119,8 @@ class Cluster:
     def status(self):
         """Each component and whether it is well; each node and whether it is on and Ready."""
         plan = self.plan
-        probes = {"etcd": (plans.ETCD_METRICS_PORT, "/health", False), "kube-apiserver": (plans.API_PORT, "/readyz"),
-                  "kube-controller-manager": (plans.CONTROLLER_MANAGER_PORT, "/healthz")}
-        if self.has_nodes:
-            probes["kube-scheduler"] = (plans.SCHEDULER_PORT, "/healthz")
-            probes["coredns"] = (plans.DNS_READY_PORT, "/ready", False)
-        components = {name: api.answers(plan, *probe) for name, probe in probes.items()}
+        components = {name: api.answers(plan, *probe) for name, probe in control_plane.PROBES.items()
+                      if self.has_nodes or name in CONTROL_PLANE}
         ready = api.node_conditions(plan) if components["kube-apiserver"] else {}
         return {"name": plan.name, "server": plan.server, "kubeconfig": str(plan.kubeconfig), "components": components,
                 "nodes": {node.name: self.node_status(node, ready) for node in plans.NODES} if self.has_nodes else {}}

@@ -8,6 +8,15 @@ from . import plan as plans
 # A node that says nothing for this long is NotReady. Kubernetes' own default is 50 s; tests wait for it often.
 NODE_GRACE_S = 16
 
+# Each component's port, the path that says whether it is well, and whether it speaks TLS.
+PROBES = {
+    "etcd": (plans.ETCD_METRICS_PORT, "/health", False),
+    "kube-apiserver": (plans.API_PORT, "/readyz", True),
+    "kube-controller-manager": (plans.CONTROLLER_MANAGER_PORT, "/healthz", True),
+    "kube-scheduler": (plans.SCHEDULER_PORT, "/healthz", True),
+    "coredns": (plans.DNS_READY_PORT, "/ready", False),
+}
+
 COREDNS = "spate:coredns"
 COREFILE = """\
 {domain}:53 in-addr.arpa:53 {{
@@ -44,9 +53,20 @@ def power_on(plan, authority, binaries, with_nodes):
     daemons = [etcd(plan, binaries), api_server(plan, authority, binaries),
                controller_manager(plan, authority, binaries)]
     if with_nodes:
-        daemons += [scheduler(authority, binaries), coredns(plan, binaries)]
+        daemons += [scheduler(plan, authority, binaries), coredns(plan, binaries)]
     machine = machines.Machine(plan, plans.CONTROL_PLANE)
     machine.power_on(lambda pid: network.connect_control_plane(plan, pid), daemons)
+
+
+def api_is_ready(plan):
+    """The file that lets the API server's clients start: one that is refused at first tries again only seconds later."""
+    return plan.machine_folder(plans.CONTROL_PLANE) / "api-is-ready"
+
+
+def go_on(plan):
+    """Once the API server is ready: what is to be there before its clients start."""
+    allow_coredns(plan)
+    api_is_ready(plan).touch()
 
 
 def allow_coredns(plan):
@@ -96,14 +116,16 @@ def controller_manager(plan, authority, binaries):
         "--secure-port", plans.CONTROLLER_MANAGER_PORT, "--root-ca-file", authority.certificate,
         "--service-account-private-key-file", authority.file("accounts.key"), "--use-service-account-credentials=true",
         "--node-monitor-period", "1s", "--node-monitor-grace-period", f"{NODE_GRACE_S}s",
-        "--service-cluster-ip-range", plan.services)
+        "--service-cluster-ip-range", plan.services, wait_for_path=str(api_is_ready(plan)))
 
 
-def scheduler(authority, binaries):
+def scheduler(plan, authority, binaries):
     return machines.daemon(
         "kube-scheduler", binaries.path("kube-scheduler"), "--kubeconfig", authority.file("scheduler.kubeconfig"),
-        "--leader-elect=false", "--secure-port", plans.SCHEDULER_PORT)
+        "--leader-elect=false", "--secure-port", plans.SCHEDULER_PORT,
+        wait_for_path=str(api_is_ready(plan)))
 
 
 def coredns(plan, binaries):
-    return machines.daemon("coredns", binaries.path("coredns"), "-conf", plan.folder / "Corefile")
+    return machines.daemon("coredns", binaries.path("coredns"), "-conf", plan.folder / "Corefile",
+                           wait_for_path=str(api_is_ready(plan)))

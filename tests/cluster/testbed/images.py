@@ -18,15 +18,17 @@ BUSYBOX = "spate.invalid/busybox:1"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 PAUSE_SOURCE = pathlib.Path(__file__).resolve().parents[1] / "pause.c"
 BUSYBOX_PROGRAM = pathlib.Path("/bin/busybox")
-BUSYBOX_COMMANDS = ("cat", "cp", "date", "echo", "env", "false", "httpd", "id", "ls", "mkdir", "nc", "nslookup", "ps", "rm",
-                    "sh", "sleep", "sync", "test", "touch", "true", "wget")
+BUSYBOX_COMMANDS = ("cat", "cp", "date", "echo", "env", "false", "hostname", "httpd", "id", "ls", "mkdir", "nc", "nslookup", "ps", "rm",
+                    "sh", "sleep", "sync", "test", "timeout", "touch", "true", "wget")
 
 
 @dataclasses.dataclass
 class Image:
-    """files: path in the image to a file here or to bytes; links: path in the image to what it points at."""
+    """files: path in the image to a file here or to bytes; links: path in the image to what it points at; folders: path
+    to mode, for those that are not simply the parents of files."""
     name: str
     files: dict
+    folders: dict = dataclasses.field(default_factory=dict)
     links: dict = dataclasses.field(default_factory=dict)
     entrypoint: tuple = ()
     user: str = ""
@@ -36,9 +38,10 @@ class Image:
     def layer(self):
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as layer:
-            for folder in sorted(parents(list(self.files) + list(self.links))):
+            folders = dict.fromkeys(parents([*self.files, *self.links, *self.folders]), 0o755) | self.folders
+            for folder, mode in sorted(folders.items()):
                 entry = tarfile.TarInfo(folder)
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                entry.type, entry.mode = tarfile.DIRTYPE, mode
                 layer.addfile(entry)
             for path, source in sorted(self.files.items()):
                 add_file(layer, path, source)
@@ -89,5 +92,5 @@ def pause_image(folder):
 def busybox_image(folder):
     """For tests that need a shell, a web server or a look at names from inside a pod."""
     links = {f"bin/{command}": "busybox" for command in BUSYBOX_COMMANDS}
-    return Image(BUSYBOX, {"bin/busybox": BUSYBOX_PROGRAM}, links, entrypoint=("/bin/sh",),
+    return Image(BUSYBOX, {"bin/busybox": BUSYBOX_PROGRAM}, {"tmp": 0o1777}, links, entrypoint=("/bin/sh",),
                  user="65534:65534", environment=("PATH=/bin",)).write(folder / "busybox.tar")

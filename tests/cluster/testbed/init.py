@@ -54,7 +54,7 @@ def make_mounts(spec):
     if spec["own_run"]:
         mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
         mount("--bind", spec["log"], "/var/log")
-    # What a kubelet would set for the whole host: it finds the values it wants, and sets nothing.
+    # Settings of the whole kernel that are to look different in here, and must not be changed from in here.
     for name, text in spec["sysctls"].items():
         stand_in = pathlib.Path(spec["folder"]) / name.replace("/", ".")
         stand_in.write_text(text + "\n")

@@ -79,6 +79,10 @@ class Machine:
         process.stdin.write(json.dumps(spec))
         process.stdin.close()
 
+    def sysctl(self, name):
+        """What the machine takes for the kernel's setting."""
+        return (self.folder / name.replace("/", ".")).read_text().strip()
+
     def power_off(self):
         """As when the plug is pulled: every process in it is killed at one instant."""
         first = self.pid

@@ -2,6 +2,7 @@
 """The machines "n1", "n2", "n3": containerd, kubelet and kube-proxy, with a pod network and a cgroup of their own."""
 import json
 import os
+import uuid
 
 from . import api
 from . import images
@@ -19,6 +20,9 @@ KUBELET_SYSCTLS = {
     "vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
     "kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
 }
+
+# New at each power_on, so that a node is seen to have been off.
+BOOT_ID = "kernel/random/boot_id"
 
 CONTAINERD_SETTINGS = """\
 version = 3
@@ -115,7 +119,8 @@ def power_on(plan, node, authority, binaries):
                         # The size of the table of connections is the host's.
                         "--conntrack-max-per-core", "0", "--conntrack-min", "0"),
     ]
-    machine.power_on(lambda pid: network.connect_node(plan, node, pid), daemons, own_run=True, sysctls=KUBELET_SYSCTLS)
+    machine.power_on(lambda pid: network.connect_node(plan, node, pid), daemons, own_run=True,
+                     sysctls=KUBELET_SYSCTLS | {BOOT_ID: str(uuid.uuid4())})
 
 
 def load(plan, node, binaries, archive):
@@ -136,7 +141,7 @@ def give_gpus(plan, node):
 
 
 def is_whole(plan, node):
-    """Ready, and with GPUs to give."""
+    """Ready since it was last turned on, and with GPUs to give."""
     found = [item for item in api.get(plan, "nodes")["items"] if item["metadata"]["name"] == node.name]
     if not found:
         return False
@@ -145,4 +150,5 @@ def is_whole(plan, node):
     wanted = str(plans.GPUS_PER_NODE)
     if status.get("capacity", {}).get(GPU) != wanted:
         give_gpus(plan, node)
-    return ready and status.get("allocatable", {}).get(GPU) == wanted
+    boot = machines.Machine(plan, node.name).sysctl(BOOT_ID)
+    return ready and status["nodeInfo"]["bootID"] == boot and status.get("allocatable", {}).get(GPU) == wanted

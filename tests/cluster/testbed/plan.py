@@ -150,7 +150,8 @@ def locked(folder):
 def slots_in_use():
     taken = set()
     for plan in CLUSTERS.glob("spate-cluster-*/plan.json"):
-        taken.add(json.loads(plan.read_text())["slot"])
+        with contextlib.suppress(FileNotFoundError):  # taken down just now
+            taken.add(json.loads(plan.read_text())["slot"])
     routes = subprocess.run(["ip", "-json", "route", "show", "table", "all"], capture_output=True, text=True, check=True)
     for route in json.loads(routes.stdout):
         part = re.match(r"10\.(\d+)\.", route["dst"])
