@@ -8,6 +8,7 @@
     network        the links between the machines and to the host
     control_plane  etcd, API server, controller manager, scheduler, CoreDNS: command lines and files
     node           containerd, kubelet, kube-proxy of one node
+    storage        disks for claims
     images         the pause image, and container images without a Docker engine
     api            questions to the API server, by kubectl
     cluster        up, down, status, kill-node, start-node

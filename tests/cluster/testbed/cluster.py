@@ -10,6 +10,7 @@ from . import machine as machines
 from . import network
 from . import node as nodes
 from . import plan as plans
+from . import storage
 from .binaries import CONTROL_PLANE, Binaries
 from .certificates import Authority
 
@@ -52,6 +53,7 @@ class Cluster:
         for node in plans.NODES:
             nodes.prepare(self.plan, node, self.authority)
             nodes.power_on(self.plan, node, self.authority, self.binaries)
+        storage.prepare(self.plan)
         for archive in archives:
             self.load(archive)
         for node in plans.NODES:

@@ -69,7 +69,8 @@ class Machine:
             process = subprocess.Popen(
                 [sys.executable, INIT, mark(self.plan), self.name, f"{self.cgroup}/daemons"], cwd="/",
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True)
-        first = process.stdout.readline().strip()
+        with process.stdout as output:
+            first = output.readline().strip()
         process.wait()
         if not first:
             raise plans.ClusterError(f"machine {self.name} did not start; {log}/init.log says why")
