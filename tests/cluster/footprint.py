@@ -21,8 +21,8 @@ def of_others(text, name):
 
 def take(name):
     """The whole footprint, by kind: each a set or a dictionary, so that two can be compared."""
-    return {"processes": processes(name), "namespaces": namespaces(name), "mounts": mounts(), "links": links(name),
-            "routes": routes(), "cgroups": cgroups(name), "sysctls": sysctls(), "rules": rules(), "folders": folders(name)}
+    return {"processes": processes(name), "mounts": mounts(), "links": links(name), "routes": routes(),
+            "cgroups": cgroups(name), "sysctls": sysctls(), "rules": rules(), "folders": folders(name)}
 
 
 def added(before, after):
@@ -60,15 +60,31 @@ def processes(name):
     return found
 
 
-def namespaces(name):
+def namespaces_of(pid):
     found = set()
-    for pid in pids(name):
-        for kind in NAMESPACES:
-            try:
-                found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
-            except OSError:
-                pass  # it has ended
+    for kind in NAMESPACES:
+        try:
+            found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
+        except OSError:
+            pass  # it has ended
     return found
+
+
+def inhabitants(name):
+    """Every process in a namespace of the cluster's, whatever it is called and whoever started it. When they have ended, and
+    the host has no new mount, the namespaces are gone too: nothing else holds one."""
+    own = set().union(*(namespaces_of(pid) for pid in pids(name) if f"/spate-cluster-{name}/" in read(f"/proc/{pid}/cgroup")))
+    own -= namespaces_of("self")
+    return {identity(pid) for pid in pids(name) if namespaces_of(pid) & own}
+
+
+def alive(inhabitants):
+    return {one for one in inhabitants if identity(one.split()[0]) == one}
+
+
+def identity(pid):
+    """A pid may be used again; its number and time of start are not."""
+    return f"{pid} {read(f'/proc/{pid}/stat').rpartition(')')[2].split()[19:20]}"
 
 
 def mounts():

@@ -8,7 +8,7 @@ import urllib.request
 import rig
 from rig import plan as plans
 
-SERVE = "mkdir /tmp/web && hostname >/tmp/web/name && exec httpd -f -p 8080 -h /tmp/web"
+SERVE = "mkdir -p /tmp/web && hostname >/tmp/web/name && exec httpd -f -p 8080 -h /tmp/web"
 SLEEP = "exec sleep 1000000"
 # Kubernetes' own view lags; the times here are limits, and not the point.
 NOT_READY_S = 90
