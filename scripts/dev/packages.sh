@@ -39,6 +39,21 @@ nodejs                command node
 npm                   command npm
 '
 
+# For ./dev cluster: what of a node is the system's own. The rest is built from Go modules.
+PACKAGES_cluster='
+python3                        command python3
+openssl                        command openssl
+iproute2                       command ip
+util-linux                     command nsenter
+mount                          command mount
+runc                           command runc
+containernetworking-plugins    file    /usr/lib/cni/ptp
+nftables                       command nft
+busybox-static                 file    /usr/share/doc/busybox-static
+gcc                            command cc
+libc6-dev                      file    /usr/include/stdio.h
+'
+
 # package_present KIND WHAT
 package_present() {
     case $1 in
@@ -53,7 +68,7 @@ package_present() {
 packages_missing() {
     local list=PACKAGES_$1 package kind what
 
-    [ -n "${!list:-}" ] || die "deps: no group '$1'; there are build, check, clients and all"
+    [ -n "${!list:-}" ] || die "deps: no group '$1'; there are build, check, clients, cluster and all"
     while read -r package kind what; do
         if [ -n "$package" ] && ! package_present "$kind" "$what"; then
             printf '%s\n' "$package"

@@ -14,8 +14,8 @@ dev_test() {
     [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan)
     for part in "${parts[@]}"; do
         case $part in
-        lint | unit | local | parity | clients | asan) ;;
-        *) die "test: no part '$part'; there are lint, unit, local, parity, clients and asan" ;;
+        lint | unit | local | parity | clients | asan | cluster) ;;
+        *) die "test: no part '$part'; there are lint, unit, local, parity, clients, asan and cluster" ;;
         esac
     done
     if in_ci; then
@@ -131,6 +131,11 @@ test_parity() {
 test_clients() {
     . scripts/dev/clients.sh
     test_clients_all
+}
+
+test_cluster() {
+    . scripts/dev/cluster.sh
+    test_cluster_all
 }
 
 # The unit suite once more, under AddressSanitizer and UndefinedBehaviorSanitizer.

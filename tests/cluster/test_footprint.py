@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster leaves nothing behind: not after down, not when everything in it was killed, not beside another one."""
+import os
+import signal
+import unittest
+
+import footprint
+import rig
+
+
+class Footprint(unittest.TestCase):
+    def setUp(self):
+        self.cluster = self.make("foot")
+        self.before = footprint.take(self.cluster.plan.name)
+        self.inhabitants = set()
+
+    def make(self, name):
+        cluster = rig.Cluster(f"{name}-{os.getpid()}")
+        self.addCleanup(cluster.down)
+        return cluster
+
+    def added(self):
+        found = footprint.added(self.before, footprint.take(self.cluster.plan.name))
+        living = footprint.alive(self.inhabitants)
+        return found | ({"inhabitants": living} if living else {})
+
+    def up(self):
+        self.cluster.up()
+        found = footprint.inhabitants(self.cluster.plan.name)
+        # The first process, two or more daemons, on each of four machines.
+        self.assertGreater(len(found), 12)
+        self.inhabitants |= found
+
+    def assert_nothing_is_left(self):
+        """The kernel takes some of it away a moment later."""
+        try:
+            rig.wait_for(lambda: not self.added(), 20, "nothing left")
+        except rig.plan.ClusterError:
+            self.assertEqual(self.added(), {})
+
+    def kill_everything(self):
+        for name in [rig.plan.CONTROL_PLANE, *(node.name for node in rig.plan.NODES)]:
+            for pid in self.cluster.machine(name).processes():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # ended with the first process of its machine
+
+    def test_up_and_down(self):
+        self.up()
+        added = self.added()
+        # It is all there, and seen, but the host's mounts, settings and packet rules are as they were.
+        self.assertEqual(set(added), {"processes", "inhabitants", "links", "cgroups", "folders"}, added)
+        self.assertEqual(added["links"], [self.cluster.plan.host_link])
+        self.assertEqual(added["folders"], [str(self.cluster.plan.folder)])
+        self.cluster.down()
+        self.assert_nothing_is_left()
+
+    def test_up_after_everything_was_killed(self):
+        self.up()
+        self.kill_everything()
+        self.up()
+        self.assertTrue(all(self.cluster.status()["components"].values()))
+        self.assertEqual({node["ready"] for node in self.cluster.status()["nodes"].values()}, {"True"})
+        self.kill_everything()
+        self.cluster.down()
+        self.assert_nothing_is_left()
+
+    def test_a_second_cluster_beside_it(self):
+        other = self.make("side")
+        self.cluster.up(control_plane_only=True)
+        other.up(control_plane_only=True)
+        self.assertNotEqual(self.cluster.plan.server, other.plan.server)
+        rig.Kube(self.cluster, "only-here").make_namespace()
+        self.assertEqual(rig.api.kubectl(other.plan, "get", "namespace", "only-here", "--ignore-not-found"), "")
+        other.down()
+        self.assertTrue(all(self.cluster.status()["components"].values()))
+        self.cluster.down()
+        self.assert_nothing_is_left()
+
+    def test_down_without_up(self):
+        self.cluster.down()
+        self.assert_nothing_is_left()
+        with self.assertRaisesRegex(rig.plan.ClusterError, "is not up; ./dev cluster up makes it"):
+            self.cluster.status()
+
+    def test_up_again_without_down(self):
+        self.cluster.up(control_plane_only=True)
+        rig.Kube(self.cluster, "gone").make_namespace()
+        self.cluster.up(control_plane_only=True)
+        self.assertEqual(rig.api.kubectl(self.cluster.plan, "get", "namespace", "gone", "--ignore-not-found"), "")
+        self.cluster.down()
+        self.assert_nothing_is_left()
+
+
+if __name__ == "__main__":
+    unittest.main()

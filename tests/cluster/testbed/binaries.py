@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs of the cluster: those of the right version on the PATH, or built from Go modules into the cache.
+
+Each component is a folder of tests/cluster/go with a go.mod and a go.sum, which say exactly what is built; the version
+is the one that go.mod requires. A component is built once and kept in SPATE_CACHE/cluster/COMPONENT-VERSION."""
+import dataclasses
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+from . import plan as plans
+
+MODULES = pathlib.Path(__file__).resolve().parents[1] / "go"
+CACHE = pathlib.Path(os.environ.get("SPATE_CACHE", pathlib.Path.home() / ".cache" / "spate")) / "cluster"
+GO_MINIMUM = (1, 26)
+
+
+@dataclasses.dataclass(frozen=True)
+class Component:
+    name: str
+    module: str
+    # Program to its package below the module.
+    programs: dict
+    # The arguments that make each program print its version.
+    version_arguments: tuple
+    # The variable that holds the version, where building from a module does not fill it.
+    version_variable: str = ""
+    # What it is called on a PATH, where two versions share a name.
+    path_name: str = ""
+
+    @property
+    def version(self):
+        """Without the v."""
+        text = (MODULES / self.name / "go.mod").read_text()
+        return re.search(rf"^require {re.escape(self.module)} v(\S+)$", text, re.MULTILINE).group(1)
+
+    @property
+    def folder(self):
+        return CACHE / f"{self.name}-{self.version}"
+
+
+KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
+COMPONENTS = (
+    Component("etcd", "go.etcd.io/etcd/server/v3", {"etcd": ""}, ("--version",)),
+    Component("kubernetes", "k8s.io/kubernetes", {name: f"/cmd/{name}" for name in KUBERNETES}, ("--version",),
+              "k8s.io/component-base/version.gitVersion"),
+    Component("containerd", "github.com/containerd/containerd/v2", {name: f"/cmd/{name}" for name in CONTAINERD}, ("-v",),
+              "github.com/containerd/containerd/v2/version.Version"),
+    Component("coredns", "github.com/coredns/coredns", {"coredns": ""}, ("-version",)),
+    Component("helm3", "helm.sh/helm/v3", {"helm3": "/cmd/helm"}, ("version", "--short"),
+              "helm.sh/helm/v3/internal/version.version", "helm"),
+    Component("helm4", "helm.sh/helm/v4", {"helm4": "/cmd/helm"}, ("version", "--short"),
+              "helm.sh/helm/v4/internal/version.version", "helm"),
+)
+# Enough for an API server without nodes.
+CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
+FOR_PEOPLE = ("kubectl", "ctr", "helm3", "helm4")
+
+
+class Binaries:
+    """Where each program is. Building is left to get()."""
+
+    def __init__(self):
+        self.paths = {}
+
+    def path(self, program):
+        return self.paths[program]
+
+    def get(self, programs=None):
+        """Finds or builds the programs named, or all of them."""
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with plans.locked(CACHE):
+            for component in COMPONENTS:
+                for program in component.programs:
+                    if programs is None or program in programs:
+                        self.paths[program] = on_path(component, program) or in_cache(component, program)
+        return self
+
+    def link(self, folder):
+        """Puts what people and tests call into one folder, for their PATH."""
+        folder.mkdir(exist_ok=True)
+        for program in FOR_PEOPLE:
+            if program in self.paths:
+                (folder / program).unlink(missing_ok=True)
+                (folder / program).symlink_to(self.paths[program])
+
+
+def on_path(component, program):
+    path = shutil.which(component.path_name or program)
+    if path is None:
+        return None
+    arguments = ("version", "--client") if program == "kubectl" else component.version_arguments
+    result = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+    found = re.search(rf"(?<![\d.]){re.escape(component.version)}(?![\d.]*\d)", result.stdout + result.stderr)
+    return pathlib.Path(path) if found else None
+
+
+def in_cache(component, program):
+    path = component.folder / program
+    if not path.exists():
+        build(component, program)
+    return path
+
+
+def build(component, program):
+    check_go()
+    print(f"cluster: building {program} {component.version} (once; it is kept in {component.folder})", file=sys.stderr,
+          flush=True)
+    component.folder.mkdir(parents=True, exist_ok=True)
+    unfinished = component.folder / f".{program}"
+    flags = "-s -w"
+    if component.version_variable:
+        flags += f" -X {component.version_variable}=v{component.version}"
+    command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(unfinished),
+               component.module + component.programs[program]]
+    result = subprocess.run(command, cwd=MODULES / component.name, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": ""},
+                            check=False)
+    if result.returncode != 0:
+        raise plans.ClusterError(f"{program} could not be built; above is what go said")
+    unfinished.rename(component.folder / program)
+
+
+def check_go():
+    go = shutil.which("go")
+    version = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout if go else ""
+    found = re.match(r"go(\d+)\.(\d+)", version)
+    if not found or tuple(map(int, found.groups())) < GO_MINIMUM:
+        wanted = ".".join(map(str, GO_MINIMUM))
+        raise plans.ClusterError(f"building the cluster's programs needs Go {wanted} or later on the PATH, "
+                                 f"found {version.strip() or 'none'}")
