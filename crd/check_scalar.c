@@ -21,14 +21,15 @@ static size_t characters(struct str s)
 
 bool check_matches(struct checker *c, const char *pattern, struct str text)
 {
+    regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)text.len};
     regex_t compiled;
     int r;
 
-    if (regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB) != 0) {
+    if (regcomp(&compiled, pattern, REG_EXTENDED) != 0) {
         c->no_memory = true;
         return false;
     }
-    r = regexec(&compiled, text.ptr, 0, NULL, 0);
+    r = regexec(&compiled, text.len > 0 ? text.ptr : "", 1, &whole, REG_STARTEND);
     regfree(&compiled);
     return r == 0;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PriceBook: its tables of fields, its columns and its typed reader. */
+/* PriceBook: its tables of fields, its rule, its columns and its typed reader. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "crd/kinds.h"
 #include "crd/tenant.h"
@@ -8,8 +9,7 @@
 #define STATUS(member) CRD_PLACE(struct crd_price_book_status, member)
 
 /* One way to write each instant, so that two rows of one instant have the same text. */
-#define WHOLE_SECONDS_UTC \
-    "^(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+#define WHOLE_SECONDS_UTC "^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 
 static const char *const currency_values[] = {"USD", NULL};
 
@@ -142,6 +142,34 @@ static const struct crd_field status_fields[] = {
 static const struct crd_rows spec_rows = {spec_fields, ARRAY_COUNT(spec_fields)};
 static const struct crd_rows status_rows = {status_fields, ARRAY_COUNT(status_fields)};
 
+static bool times_are_since_1970(const json_t *spec)
+{
+    const json_t *price;
+    size_t i;
+
+    json_array_foreach (json_object_get(spec, "prices"), i, price) {
+        struct str text = json_str(json_object_get(price, "effectiveFrom"));
+        int64_t ms;
+
+        if (clock_parse_utc(text.ptr, text.len, &ms) < 0 || ms < 0)
+            return false;
+    }
+    return true;
+}
+
+/* As it speaks of the time, this rule also refuses what is no text: the schema alone lets a list
+ * pass where the format is date-time (seen with API server 1.36.3). */
+static const struct crd_rule rules[] = {
+    {
+        .path = "spec",
+        .member = "prices",
+        .reason = "FieldValueInvalid",
+        .holds = times_are_since_1970,
+        .cel = "self.prices.all(p, p.effectiveFrom >= timestamp('1970-01-01T00:00:00Z'))",
+        .message = "an effectiveFrom lies before 1970: leave it out, which means since ever",
+    },
+};
+
 static const struct crd_column columns[] = {
     {"CURRENCY", ".spec.currency", false},
     {"MODELS", ".spec.prices[*].model", false},
@@ -157,6 +185,8 @@ const struct crd_kind crd_kind_price_book = {
     .describe = "What tokens cost, by model, kind of token and time.",
     .spec = &spec_rows,
     .status = &status_rows,
+    .rules = rules,
+    .rule_count = ARRAY_COUNT(rules),
     .columns = columns,
     .column_count = ARRAY_COUNT(columns),
 };

@@ -172,8 +172,7 @@ static const struct broken price_books[] = {
      "2026-11-22T15:04:05Z"},
     {PRICES "  prices: [{model: \"*\", input: \"1\", output: \"1\", effectiveFrom: "
             "\"1969-12-31T23:59:59Z\"}]",
-     "spec.prices[0].effectiveFrom: \"1969-12-31T23:59:59Z\" is not a time such as "
-     "2026-11-22T15:04:05Z, in UTC and whole seconds; correct it"},
+     "spec.prices: an effectiveFrom lies before 1970: leave it out, which means since ever"},
     {PRICES "  prices: [1]",
      "spec.prices[0]: is of type integer; write an object (name: value lines below it)"},
 };

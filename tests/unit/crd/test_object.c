@@ -88,7 +88,7 @@ static void objects_read_back(void **state)
     json_auto_t *tree = tree_of(
         "apiVersion: spate.dev/v1alpha1\nkind: Tenant\nmetadata:\n  name: acme\n  uid: 1-a\n"
         "  resourceVersion: \"7\"\n  generation: 3\n  creationTimestamp: \"2026-11-22T15:04:05Z\"\n"
-        "  labels: {team: red}\nspec: {namespaces: [default]}\n");
+        "  labels: {team: red, example.com/owner: me}\nspec: {namespaces: [default]}\n");
     CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
     CLEANUP(crd_object_unrefp) struct crd_object *again = NULL;
     CLEANUP(crd_object_unrefp) struct crd_object *copy = NULL;
