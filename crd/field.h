@@ -37,6 +37,8 @@ enum crd_type {
     .offset = offsetof(type, member), .size = sizeof(((type *)0)->member), \
     .count_offset = offsetof(type, count), .element_size = sizeof(*((type *)0)->member)
 
+enum { CRD_LIST_KEYS_MAX = 2 };
+
 struct crd_field {
     const char *path; /* "spec.scaling.warmup[].schedule" */
     enum crd_type type;
@@ -46,11 +48,14 @@ struct crd_field {
 
     int64_t min, max;          /* CRD_INTEGER: inclusive */
     size_t min_length;         /* strings: in characters */
-    size_t max_length;         /* strings: in characters; lists and maps: entries */
+    size_t max_length;         /* strings: in characters; lists: entries; maps: bytes in all */
     const char *pattern;       /* strings: a regular expression valid in POSIX ERE and RE2 */
     const char *pattern_means; /* what it asks for, in words; said when it does not match */
     const char *const *values; /* CRD_ENUM: NULL-terminated */
-    const char *list_key;      /* lists of objects: the member that is unique; NULL: none */
+    /* Lists of objects: the members that together are unique; none: no such promise. Each is
+     * required or has a default. */
+    const char *list_keys[CRD_LIST_KEYS_MAX + 1];
+    bool is_set; /* lists of strings: none comes twice */
 
     size_t offset, size; /* 0, 0: not decoded */
     size_t count_offset, element_size;
@@ -60,6 +65,8 @@ struct crd_field {
  * `cel` says the same for a Kubernetes API server (with `self` for the value). */
 struct crd_rule {
     const char *path;
+    const char *member; /* directly below the path: what is to blame, "replicas" */
+    const char *reason; /* for the API server: FieldValueInvalid, FieldValueForbidden ... */
     bool (*holds)(const json_t *self);
     const char *cel;
     const char *message; /* what is wrong, and the cure */
@@ -72,11 +79,25 @@ struct crd_column {
     bool wide;
 };
 
+/* Rows that stand one after the other. */
+struct crd_rows {
+    const struct crd_field *rows;
+    size_t count;
+};
+
+/* Where `kubectl scale` and autoscalers find their figures: paths in the object. */
+struct crd_scale {
+    const char *spec_replicas; /* must have a default: without a value /scale answers an error */
+    const char *status_replicas;
+    const char *selector; /* of the pods, as text */
+};
+
 enum crd_kind_id { CRD_MODEL_DEPLOYMENT, CRD_TENANT, CRD_PRICE_BOOK, CRD_KIND_COUNT };
 
 #define CRD_GROUP       "spate.dev"
 #define CRD_VERSION     "v1alpha1"
 #define CRD_API_VERSION CRD_GROUP "/" CRD_VERSION
+#define CRD_CATEGORY    "spate" /* `kubectl get spate` */
 
 struct crd_kind {
     enum crd_kind_id id;
@@ -86,8 +107,10 @@ struct crd_kind {
     const char *short_name; /* "md" */
     bool namespaced;
     const char *describe;
-    const struct crd_field *fields;
-    size_t field_count;
+    const struct crd_rows *spec;
+    const struct crd_rows *status; /* NULL: the kind has none */
+    bool has_conditions;           /* the rows below status.conditions are crd_condition_rows */
+    const struct crd_scale *scale; /* NULL: has no size */
     const struct crd_rule *rules;
     size_t rule_count;
     const struct crd_column *columns;

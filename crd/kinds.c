@@ -28,7 +28,7 @@ static const struct crd_field common_rows[] = {
         .type = CRD_STRING,
         .required = true,
         .max_length = 63,
-        .describe = "What the object is: ModelDeployment, Tenant or PriceBook.",
+        .describe = "What the object is: " CRD_KIND_NAMES ".",
     },
     {
         .path = "metadata",
@@ -59,13 +59,15 @@ static const struct crd_field common_rows[] = {
     {
         .path = "metadata.labels",
         .type = CRD_MAP,
-        .max_length = 64,
-        .describe = "Words to find the object by. Keys and values have at most 253 characters.",
+        .max_length = CRD_MAP_BYTES_MAX,
+        .pattern = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$",
+        .pattern_means = "letters, digits and inner '-', '_' and '.', at most 63",
+        .describe = "Words to find the object by.",
     },
     {
         .path = "metadata.annotations",
         .type = CRD_MAP,
-        .max_length = 64,
+        .max_length = CRD_MAP_BYTES_MAX,
         .describe = "Remarks for people and other tools; Spate reads none of them.",
     },
     {
@@ -100,18 +102,21 @@ static const struct crd_field common_rows[] = {
     },
 };
 
-const struct crd_field *crd_common_fields(size_t *count)
-{
-    *count = ARRAY_COUNT(common_rows);
-    return common_rows;
-}
+const struct crd_rows crd_common_rows = {common_rows, ARRAY_COUNT(common_rows)};
 
 const struct crd_field *crd_field_at(const struct crd_kind *kind, size_t index)
 {
-    if (index < ARRAY_COUNT(common_rows))
-        return &common_rows[index];
-    index -= ARRAY_COUNT(common_rows);
-    return index < kind->field_count ? &kind->fields[index] : NULL;
+    const struct crd_rows *tables[] = {&crd_common_rows, kind->spec, kind->status,
+                                       kind->has_conditions ? &crd_condition_rows : NULL};
+
+    for (size_t i = 0; i < ARRAY_COUNT(tables); i++) {
+        if (tables[i] == NULL)
+            continue;
+        if (index < tables[i]->count)
+            return &tables[i]->rows[index];
+        index -= tables[i]->count;
+    }
+    return NULL;
 }
 
 const struct crd_field *crd_field_find(const struct crd_kind *kind, struct str path)

@@ -9,14 +9,16 @@ extern const struct crd_kind crd_kind_model_deployment;
 extern const struct crd_kind crd_kind_tenant;
 extern const struct crd_kind crd_kind_price_book;
 
-#define CRD_DNS_LABEL       "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+#define CRD_DNS_LABEL  "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+#define CRD_KIND_NAMES "ModelDeployment, Tenant or PriceBook"
+
 #define CRD_DNS_LABEL_MEANS "lower-case letters, digits and inner dashes"
 
 /* Of a model as "namespace/name". */
 #define CRD_LABEL_PART "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
-/* apiVersion, kind and metadata. */
-const struct crd_field *crd_common_fields(size_t *count);
+extern const struct crd_rows crd_common_rows;    /* apiVersion, kind and metadata */
+extern const struct crd_rows crd_condition_rows; /* what lies below status.conditions */
 
 /* All rows of a kind by index, the shared ones first; NULL at the end. */
 const struct crd_field *crd_field_at(const struct crd_kind *kind, size_t index);

@@ -3,15 +3,19 @@
 #ifndef SPATE_CRD_MODEL_DEPLOYMENT_H
 #define SPATE_CRD_MODEL_DEPLOYMENT_H
 
+#include "crd/condition.h"
 #include "crd/object.h"
 
 enum {
+    CRD_REPLICAS_DEFAULT = 1, /* also in mode Auto, where it is not obeyed */
     CRD_REPLICAS_MAX = 1000,
     CRD_WARMUPS_MAX = 16,
-    CRD_CONDITIONS_MAX = 16,
     CRD_DECISIONS_MAX = 16,
     CRD_PODS_MAX = 2 * CRD_REPLICAS_MAX, /* those that come and those that still drain */
 };
+
+/* The label of a pod that names its ModelDeployment. */
+#define CRD_POD_MODEL_LABEL "spate.dev/model"
 
 enum crd_scaling_mode { CRD_SCALING_AUTO, CRD_SCALING_MANUAL };
 
@@ -34,7 +38,7 @@ struct crd_model_spec {
     int64_t chunk_tokens;   /* 0: the agent's choice */
 
     int mode;         /* enum crd_scaling_mode */
-    int64_t replicas; /* mode Manual only */
+    int64_t replicas; /* obeyed in mode Manual only */
     int64_t min_replicas;
     int64_t max_replicas;
     int64_t target_percent;
@@ -42,18 +46,6 @@ struct crd_model_spec {
     int64_t scale_down_delay_s;
     struct crd_warmup *warmups;
     int warmup_count;
-};
-
-/* True, False, Unknown: the texts are the enum's names. */
-enum crd_truth { CRD_TRUE, CRD_FALSE, CRD_UNKNOWN };
-
-struct crd_condition {
-    struct str type;
-    int status; /* enum crd_truth */
-    struct str reason;
-    struct str message;
-    int64_t last_transition_ms;
-    int64_t observed_generation;
 };
 
 struct crd_decision {
@@ -97,6 +89,8 @@ struct crd_model_status {
     int64_t replicas; /* pods that exist, draining ones included */
     int64_t ready_replicas;
     int64_t desired_replicas;
+    struct str selector;                       /* of its pods: CRD_POD_MODEL_LABEL=<model> */
+    int64_t phase_counts[CRD_POD_PHASE_COUNT]; /* of pods, by enum crd_pod_phase */
     struct crd_condition *conditions;
     int condition_count;
     struct crd_decision *decisions; /* newest first */
@@ -111,8 +105,7 @@ struct crd_model_status {
     int64_t next_ordinal; /* ordinals are never used twice */
 };
 
-/* "True", "Ready" ...; NULL out of range. */
-const char *crd_truth_name(int truth);
+/* "Pending" ...; NULL out of range. */
 const char *crd_pod_phase_name(int phase);
 
 /* Strings and lists live in the arena: the object may go. */

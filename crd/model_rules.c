@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rules of ModelDeployment: what no single field can say. Each is there twice, as a function
  * for us and in CEL for the CRD of Kubernetes. */
-#include "crd/model_rules.h"
+#include "crd/model_rows.h"
 
 #include <string.h>
 
@@ -17,14 +17,10 @@ static bool mode_is(const json_t *scaling, const char *mode)
     return str_is(json_str(json_object_get(scaling, "mode")), mode);
 }
 
-static bool manual_has_replicas(const json_t *scaling)
-{
-    return !mode_is(scaling, "Manual") || json_object_get(scaling, "replicas") != NULL;
-}
-
+/* /scale answers only where replicas has a value, so "not given" is the default. */
 static bool auto_has_no_replicas(const json_t *scaling)
 {
-    return !mode_is(scaling, "Auto") || json_object_get(scaling, "replicas") == NULL;
+    return !mode_is(scaling, "Auto") || integer_at(scaling, "replicas") == CRD_REPLICAS_DEFAULT;
 }
 
 static bool min_is_at_most_max(const json_t *scaling)
@@ -69,42 +65,47 @@ static bool file_path_is_plain(const json_t *model)
 
 const struct crd_rule crd_model_rules[CRD_MODEL_RULE_COUNT] = {
     {
-        "spec.scaling",
-        manual_has_replicas,
-        "self.mode != 'Manual' || has(self.replicas)",
-        "mode Manual needs replicas: set spec.scaling.replicas",
+        .path = "spec.scaling",
+        .member = "replicas",
+        .reason = "FieldValueForbidden",
+        .holds = auto_has_no_replicas,
+        .cel = "self.mode != 'Auto' || self.replicas == 1",
+        .message = "replicas is obeyed in mode Manual only: set spec.scaling.mode to Manual with "
+                   "it, or change minReplicas and maxReplicas in its place",
     },
     {
-        "spec.scaling",
-        auto_has_no_replicas,
-        "self.mode != 'Auto' || !has(self.replicas)",
-        "replicas is obeyed in mode Manual only: set mode: Manual, or minReplicas and maxReplicas "
-        "in its place",
+        .path = "spec.scaling",
+        .member = "minReplicas",
+        .reason = "FieldValueInvalid",
+        .holds = min_is_at_most_max,
+        .cel = "self.minReplicas <= self.maxReplicas",
+        .message = "minReplicas is above maxReplicas: raise maxReplicas or lower minReplicas",
     },
     {
-        "spec.scaling",
-        min_is_at_most_max,
-        "self.minReplicas <= self.maxReplicas",
-        "minReplicas is above maxReplicas: raise maxReplicas or lower minReplicas",
+        .path = "spec.scaling",
+        .member = "warmup",
+        .reason = "FieldValueInvalid",
+        .holds = warmups_are_at_most_max,
+        .cel = "!has(self.warmup) || self.warmup.all(w, w.replicas <= self.maxReplicas)",
+        .message = "a warm-up asks for more replicas than maxReplicas: raise maxReplicas",
     },
     {
-        "spec.scaling",
-        warmups_are_at_most_max,
-        "!has(self.warmup) || self.warmup.all(w, w.replicas <= self.maxReplicas)",
-        "a warm-up asks for more replicas than maxReplicas: raise maxReplicas",
+        .path = "spec.model",
+        .member = "uri",
+        .reason = "FieldValueInvalid",
+        .holds = uri_is_a_file,
+        .cel = "self.uri.startsWith('file://')",
+        .message = "this scheme is not supported by this version: download the model and name its "
+                   "folder by file:///absolute/path",
     },
     {
-        "spec.model",
-        uri_is_a_file,
-        "self.uri.startsWith('file://')",
-        "this scheme is not supported by this version on platform local: download the model and "
-        "name its folder by file:///absolute/path",
-    },
-    {
-        "spec.model",
-        file_path_is_plain,
-        "!self.uri.startsWith('file://') || (self.uri.startsWith('file:///') && "
-        "!self.uri.matches('/[.][.](/|$)'))",
-        "the path after file:// must be absolute and without '..': write file:///absolute/path",
+        .path = "spec.model",
+        .member = "uri",
+        .reason = "FieldValueInvalid",
+        .holds = file_path_is_plain,
+        .cel = "!self.uri.startsWith('file://') || (self.uri.startsWith('file:///') && "
+               "!self.uri.matches('/[.][.](/|$)'))",
+        .message = "the path after file:// must be absolute and without '..': write "
+                   "file:///absolute/path",
     },
 };

@@ -93,14 +93,14 @@ static const struct crd_kind *kind_of(const json_t *tree, struct buf *faults)
             return crd_kinds[i];
     }
     if (name.len == 0) {
-        buf_printf(faults, "kind: is required; write ModelDeployment, Tenant or PriceBook");
+        buf_printf(faults, "kind: is required; write " CRD_KIND_NAMES);
         return NULL;
     }
     close = name.len < CRD_NAME_MAX ? args_closest(name.ptr, names) : NULL;
     if (close != NULL)
         buf_printf(faults, "kind: no such kind; did you mean %s?", close);
     else
-        buf_printf(faults, "kind: no such kind; write ModelDeployment, Tenant or PriceBook");
+        buf_printf(faults, "kind: no such kind; write " CRD_KIND_NAMES);
     return NULL;
 }
 

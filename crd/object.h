@@ -19,6 +19,7 @@ enum {
     CRD_OBJECT_BYTES_MAX = 1 << 20, /* of one manifest, as text */
     CRD_FAULTS_MAX = 20,            /* lines reported of one object */
     CRD_FAULT_BYTES_MAX = 16384,
+    CRD_MAP_BYTES_MAX = 256 << 10, /* keys and values of the labels, or of the annotations */
     CRD_NAME_MAX = 63, /* of an object: a DNS label, so that names of pods can be made of it */
 };
 

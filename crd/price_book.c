@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PriceBook: its table of fields, its rule, its columns and its typed reader. */
+/* PriceBook: its tables of fields, its rule, its columns and its typed reader. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "crd/kinds.h"
@@ -8,9 +8,12 @@
 #define PRICE(member)  CRD_PLACE(struct crd_price, member)
 #define STATUS(member) CRD_PLACE(struct crd_price_book_status, member)
 
+/* One way to write each instant, so that two rows of one instant have the same text. */
+#define WHOLE_SECONDS_UTC "^[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+
 static const char *const currency_values[] = {"USD", NULL};
 
-static const struct crd_field rows[] = {
+static const struct crd_field spec_fields[] = {
     {
         .path = "spec",
         .type = CRD_OBJECT,
@@ -29,6 +32,7 @@ static const struct crd_field rows[] = {
         .type = CRD_LIST,
         .required = true,
         .max_length = CRD_PRICES_MAX,
+        .list_keys = {"model", "effectiveFrom"},
         CRD_PLACE_LIST(struct crd_price_book_spec, prices, price_count),
         .describe = "Prices of a million tokens. For a request counts the row with the closest "
                     "model (a whole name before a namespace before the star) and, among those, the "
@@ -53,7 +57,11 @@ static const struct crd_field rows[] = {
     {
         .path = "spec.prices[].effectiveFrom",
         .type = CRD_TIME,
-        .max_length = 40,
+        .default_json = "\"1970-01-01T00:00:00Z\"",
+        .min_length = 20,
+        .max_length = 20,
+        .pattern = WHOLE_SECONDS_UTC,
+        .pattern_means = "a time such as 2026-11-22T15:04:05Z, in UTC and whole seconds",
         PRICE(effective_from_ms),
         .describe = "From when on the prices hold; since ever when absent.",
     },
@@ -88,7 +96,9 @@ static const struct crd_field rows[] = {
         PRICE(reasoning_nano_usd),
         .describe = "Price of a million output tokens that are reasoning; as output when absent.",
     },
+};
 
+static const struct crd_field status_fields[] = {
     {
         .path = "status",
         .type = CRD_OBJECT,
@@ -129,44 +139,34 @@ static const struct crd_field rows[] = {
     },
 };
 
-static int64_t effective_ms(const json_t *price)
-{
-    struct str text = json_str(json_object_get(price, "effectiveFrom"));
-    int64_t ms = 0;
+static const struct crd_rows spec_rows = {spec_fields, ARRAY_COUNT(spec_fields)};
+static const struct crd_rows status_rows = {status_fields, ARRAY_COUNT(status_fields)};
 
-    if (text.len > 0 && clock_parse_utc(text.ptr, text.len, &ms) < 0)
-        return -1;
-    return ms;
-}
-
-static bool prices_are_unique(const json_t *spec)
+static bool times_are_since_1970(const json_t *spec)
 {
-    const json_t *prices = json_object_get(spec, "prices");
     const json_t *price;
     size_t i;
 
-    json_array_foreach (prices, i, price) {
-        struct str model = json_str(json_object_get(price, "model"));
+    json_array_foreach (json_object_get(spec, "prices"), i, price) {
+        struct str text = json_str(json_object_get(price, "effectiveFrom"));
+        int64_t ms;
 
-        for (size_t k = 0; k < i; k++) {
-            const json_t *other = json_array_get(prices, k);
-
-            if (str_eq(model, json_str(json_object_get(other, "model"))) &&
-                effective_ms(price) == effective_ms(other))
-                return false;
-        }
+        if (clock_parse_utc(text.ptr, text.len, &ms) < 0 || ms < 0)
+            return false;
     }
     return true;
 }
 
+/* As it speaks of the time, this rule also refuses what is no text: the schema alone lets a list
+ * pass where the format is date-time (seen with API server 1.36.3). */
 static const struct crd_rule rules[] = {
     {
-        "spec",
-        prices_are_unique,
-        "self.prices.all(a, self.prices.filter(b, a.model == b.model && "
-        "(has(a.effectiveFrom) ? a.effectiveFrom : timestamp(0)) == "
-        "(has(b.effectiveFrom) ? b.effectiveFrom : timestamp(0))).size() == 1)",
-        "two prices have the same model and effectiveFrom: remove one of them",
+        .path = "spec",
+        .member = "prices",
+        .reason = "FieldValueInvalid",
+        .holds = times_are_since_1970,
+        .cel = "self.prices.all(p, p.effectiveFrom >= timestamp('1970-01-01T00:00:00Z'))",
+        .message = "an effectiveFrom lies before 1970: leave it out, which means since ever",
     },
 };
 
@@ -183,8 +183,8 @@ const struct crd_kind crd_kind_price_book = {
     .short_name = "pb",
     .namespaced = false,
     .describe = "What tokens cost, by model, kind of token and time.",
-    .fields = rows,
-    .field_count = ARRAY_COUNT(rows),
+    .spec = &spec_rows,
+    .status = &status_rows,
     .rules = rules,
     .rule_count = ARRAY_COUNT(rules),
     .columns = columns,

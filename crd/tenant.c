@@ -8,7 +8,7 @@
 #define SPEC(member) CRD_PLACE(struct crd_tenant_spec, member)
 #define KEY(member)  CRD_PLACE(struct crd_tenant_key, member)
 
-static const struct crd_field rows[] = {
+static const struct crd_field spec_fields[] = {
     {
         .path = "spec",
         .type = CRD_OBJECT,
@@ -19,7 +19,7 @@ static const struct crd_field rows[] = {
         .path = "spec.keys",
         .type = CRD_LIST,
         .max_length = CRD_TENANT_KEYS_MAX,
-        .list_key = "id",
+        .list_keys = {"id"},
         CRD_PLACE_LIST(struct crd_tenant_spec, keys, key_count),
         .describe = "The API keys of the tenant, as digests. A key itself is shown once, when it "
                     "is made, and kept nowhere.",
@@ -52,6 +52,7 @@ static const struct crd_field rows[] = {
         .path = "spec.namespaces",
         .type = CRD_LIST,
         .max_length = CRD_TENANT_NAMES_MAX,
+        .is_set = true,
         CRD_PLACE_LIST(struct crd_tenant_spec, namespaces, namespace_count),
         .describe = "The namespaces whose models the tenant may use. A lone star means all.",
     },
@@ -69,6 +70,7 @@ static const struct crd_field rows[] = {
         .path = "spec.models",
         .type = CRD_LIST,
         .max_length = CRD_TENANT_NAMES_MAX,
+        .is_set = true,
         CRD_PLACE_LIST(struct crd_tenant_spec, models, model_count),
         .describe = "If not empty, the only models of those namespaces that the tenant may use.",
     },
@@ -128,6 +130,8 @@ static const struct crd_field rows[] = {
     },
 };
 
+static const struct crd_rows spec_rows = {spec_fields, ARRAY_COUNT(spec_fields)};
+
 static const struct crd_column columns[] = {
     {"PRIORITY", ".spec.priority", false},
     {"REQUESTS/MIN", ".spec.limits.requestsPerMinute", false},
@@ -144,8 +148,7 @@ const struct crd_kind crd_kind_tenant = {
     .short_name = "tn",
     .namespaced = false,
     .describe = "Somebody who uses models and pays for them: keys, rights, limits and prices.",
-    .fields = rows,
-    .field_count = ARRAY_COUNT(rows),
+    .spec = &spec_rows,
     .columns = columns,
     .column_count = ARRAY_COUNT(columns),
 };

@@ -178,10 +178,13 @@ static void cold_start_figures(struct pass *p)
 
 void pass_counts(struct pass *p)
 {
-    p->next.replicas = p->next.pod_count;
-    p->next.ready_replicas = 0;
-    for (int i = 0; i < p->next.pod_count; i++)
-        p->next.ready_replicas += p->next.pods[i].phase == CRD_POD_READY;
+    struct crd_model_status *next = &p->next;
+
+    memset(next->phase_counts, 0, sizeof(next->phase_counts));
+    for (int i = 0; i < next->pod_count; i++)
+        next->phase_counts[next->pods[i].phase]++;
+    next->replicas = next->pod_count;
+    next->ready_replicas = next->phase_counts[CRD_POD_READY];
 }
 
 void pass_summary(struct pass *p)
@@ -190,6 +193,7 @@ void pass_summary(struct pass *p)
 
     pass_counts(p);
     p->next.observed_generation = p->m->object->generation;
+    p->next.selector = pass_text(p, "%s=%s", CRD_POD_MODEL_LABEL, p->m->object->name);
     cold_start_figures(p);
     capacity_condition(p);
     find_hold_reason(p, hold);

@@ -44,7 +44,7 @@ static void model_specs_are_decoded(void **state)
     assert_int_equal(spec.threads, 2);
     assert_int_equal(spec.chunk_tokens, 128);
     assert_int_equal(spec.mode, CRD_SCALING_AUTO);
-    assert_int_equal(spec.replicas, 0);
+    assert_int_equal(spec.replicas, CRD_REPLICAS_DEFAULT);
     assert_int_equal(spec.min_replicas, 1);
     assert_int_equal(spec.max_replicas, 9);
     assert_int_equal(spec.target_percent, 70);

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ModelDeployment: the rows of its spec. */
+#include "base/mem.h"
+#include "crd/kinds.h"
+#include "crd/model_rows.h"
+
+/* One cron field: stars, values and ranges with steps, in a list. */
+#define CRON_ITEM(value)  "(\\*|" value "(-" value ")?)(/[1-9][0-9]?)?"
+#define CRON_FIELD(value) CRON_ITEM(value) "(," CRON_ITEM(value) ")*"
+#define CRON_MINUTE       "[0-5]?[0-9]"
+#define CRON_HOUR         "([01]?[0-9]|2[0-3])"
+#define CRON_DAY          "(0?[1-9]|[12][0-9]|3[01])"
+#define CRON_MONTH        "(0?[1-9]|1[0-2]|[A-Za-z]{3})"
+#define CRON_WEEKDAY      "([0-7]|[A-Za-z]{3})"
+#define CRON_PATTERN                                                        \
+    "^" CRON_FIELD(CRON_MINUTE) " +" CRON_FIELD(CRON_HOUR) " +" CRON_FIELD( \
+        CRON_DAY) " +" CRON_FIELD(CRON_MONTH) " +" CRON_FIELD(CRON_WEEKDAY) "$"
+
+static const char *const mode_values[] = {"Auto", "Manual", NULL};
+
+#define SPEC(member)   CRD_PLACE(struct crd_model_spec, member)
+#define WARMUP(member) CRD_PLACE(struct crd_warmup, member)
+
+static const struct crd_field rows[] = {
+    {
+        .path = "spec",
+        .type = CRD_OBJECT,
+        .required = true,
+        .describe = "What should be.",
+    },
+    {
+        .path = "spec.model",
+        .type = CRD_OBJECT,
+        .required = true,
+        .describe = "Which weights are served, and under which name.",
+    },
+    {
+        .path = "spec.model.uri",
+        .type = CRD_STRING,
+        .required = true,
+        .min_length = 8,
+        .max_length = 1024,
+        .pattern = "^[a-z][a-z0-9+.-]*://[^[:cntrl:] ]+$",
+        .pattern_means = "a location such as file:///models/brook",
+        SPEC(uri),
+        .describe = "Where the weights are: file:// and the absolute path of a folder in Hugging "
+                    "Face layout, or of a GGUF file.",
+    },
+    {
+        .path = "spec.model.name",
+        .type = CRD_STRING,
+        .min_length = 1,
+        .max_length = CRD_NAME_MAX,
+        .pattern = "^[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?$",
+        .pattern_means = "letters, digits and inner '.', '_', ':' and '-'",
+        SPEC(name),
+        .describe = "What clients call the model by; metadata.name when absent. Namespace, slash "
+                    "and metadata.name always work as well.",
+    },
+    {
+        .path = "spec.engine",
+        .type = CRD_OBJECT,
+        .default_json = "{}",
+        .describe = "Settings of the inference engine in each replica.",
+    },
+    {
+        .path = "spec.engine.slots",
+        .type = CRD_INTEGER,
+        .default_json = "4",
+        .min = 1,
+        .max = 256,
+        SPEC(slots),
+        .describe = "How many requests one replica works on at once.",
+    },
+    {
+        .path = "spec.engine.contextTokens",
+        .type = CRD_INTEGER,
+        .min = 16,
+        .max = 1 << 20,
+        SPEC(context_tokens),
+        .describe = "Longest prompt and answer together, in tokens; the model's own when absent.",
+    },
+    {
+        .path = "spec.engine.kvCacheMiB",
+        .type = CRD_INTEGER,
+        .min = 1,
+        .max = 1 << 22,
+        SPEC(kv_cache_mib),
+        .describe = "Memory for the keys and values of attention, in MiB; chosen to fit slots and "
+                    "contextTokens when absent.",
+    },
+    {
+        .path = "spec.engine.threads",
+        .type = CRD_INTEGER,
+        .min = 1,
+        .max = 1024,
+        SPEC(threads),
+        .describe = "Threads that compute in one replica; a fair share of the cores when absent.",
+    },
+    {
+        .path = "spec.engine.chunkTokens",
+        .type = CRD_INTEGER,
+        .min = 16,
+        .max = 65536,
+        SPEC(chunk_tokens),
+        .describe = "How many tokens of a prompt are computed in one step, so that a long prompt "
+                    "does not hold up others; chosen by the engine when absent.",
+    },
+    {
+        .path = "spec.scaling",
+        .type = CRD_OBJECT,
+        .default_json = "{}",
+        .describe = "How many replicas there are, and when.",
+    },
+    {
+        .path = "spec.scaling.mode",
+        .type = CRD_ENUM,
+        .default_json = "\"Auto\"",
+        .values = mode_values,
+        SPEC(mode),
+        .describe = "Auto: the load decides, between minReplicas and maxReplicas. Manual: replicas "
+                    "decides.",
+    },
+    {
+        .path = "spec.scaling.replicas",
+        .type = CRD_INTEGER,
+        .default_json = "1",
+        .min = 0,
+        .max = CRD_REPLICAS_MAX,
+        SPEC(replicas),
+        .describe = "How many replicas there are in mode Manual; `kubectl scale` sets it. In mode "
+                    "Auto it is not obeyed, so nothing but the default is allowed.",
+    },
+    {
+        .path = "spec.scaling.minReplicas",
+        .type = CRD_INTEGER,
+        .default_json = "0",
+        .min = 0,
+        .max = CRD_REPLICAS_MAX,
+        SPEC(min_replicas),
+        .describe = "The least number of replicas in mode Auto. With 0 the model goes to sleep "
+                    "when nobody asks, and wakes at the next request.",
+    },
+    {
+        .path = "spec.scaling.maxReplicas",
+        .type = CRD_INTEGER,
+        .default_json = "1",
+        .min = 1,
+        .max = CRD_REPLICAS_MAX,
+        SPEC(max_replicas),
+        .describe = "The largest number of replicas in mode Auto.",
+    },
+    {
+        .path = "spec.scaling.targetUtilizationPercent",
+        .type = CRD_INTEGER,
+        .default_json = "80",
+        .min = 1,
+        .max = 100,
+        SPEC(target_percent),
+        .describe = "Which share of the slots should be taken: lower values keep more room for "
+                    "bursts.",
+    },
+    {
+        .path = "spec.scaling.idle",
+        .type = CRD_OBJECT,
+        .default_json = "{}",
+        .describe = "When a model that nobody asks goes to sleep.",
+    },
+    {
+        .path = "spec.scaling.idle.afterSeconds",
+        .type = CRD_INTEGER,
+        .default_json = "900",
+        .min = 0,
+        .max = 31 * 86400,
+        SPEC(idle_after_s),
+        .describe = "How long no request must have come before the replicas go down to "
+                    "minReplicas = 0. With 0 the last replica stays once the model is awake.",
+    },
+    {
+        .path = "spec.scaling.scaleDownDelaySeconds",
+        .type = CRD_INTEGER,
+        .default_json = "60",
+        .min = 0,
+        .max = 86400,
+        SPEC(scale_down_delay_s),
+        .describe = "How long the load must have stayed lower before replicas are taken away.",
+    },
+    {
+        .path = "spec.scaling.warmup",
+        .type = CRD_LIST,
+        .max_length = CRD_WARMUPS_MAX,
+        CRD_PLACE_LIST(struct crd_model_spec, warmups, warmup_count),
+        .describe = "Times at which replicas are ready before anybody asks.",
+    },
+    {
+        .path = "spec.scaling.warmup[]",
+        .type = CRD_OBJECT,
+        .describe = "One schedule.",
+    },
+    {
+        .path = "spec.scaling.warmup[].name",
+        .type = CRD_STRING,
+        .min_length = 1,
+        .max_length = CRD_NAME_MAX,
+        .pattern = CRD_DNS_LABEL,
+        .pattern_means = CRD_DNS_LABEL_MEANS,
+        WARMUP(name),
+        .describe = "A name that decisions and events mention.",
+    },
+    {
+        .path = "spec.scaling.warmup[].schedule",
+        .type = CRD_STRING,
+        .required = true,
+        .min_length = 9,
+        .max_length = 128,
+        .pattern = CRON_PATTERN,
+        .pattern_means = "five cron fields: minute, hour, day of month, month, day of week",
+        WARMUP(schedule),
+        .describe = "When the replicas are ready, as five cron fields: minute, hour, day of month, "
+                    "month, day of week. They are started earlier, by the measured cold start.",
+    },
+    {
+        .path = "spec.scaling.warmup[].timeZone",
+        .type = CRD_STRING,
+        .default_json = "\"Etc/UTC\"",
+        .min_length = 1,
+        .max_length = 64,
+        .pattern = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$",
+        .pattern_means = "a name of the IANA time zone database, such as Asia/Shanghai",
+        WARMUP(time_zone),
+        .describe = "The time zone of the schedule. A time that daylight saving skips counts at "
+                    "the first instant after the gap; one that comes twice counts once.",
+    },
+    {
+        .path = "spec.scaling.warmup[].replicas",
+        .type = CRD_INTEGER,
+        .required = true,
+        .min = 1,
+        .max = CRD_REPLICAS_MAX,
+        WARMUP(replicas),
+        .describe = "How many replicas there are at least.",
+    },
+    {
+        .path = "spec.scaling.warmup[].durationSeconds",
+        .type = CRD_INTEGER,
+        .default_json = "3600",
+        .min = 60,
+        .max = 7 * 86400,
+        WARMUP(duration_s),
+        .describe = "How long they are kept.",
+    },
+};
+
+const struct crd_rows crd_model_spec_rows = {rows, ARRAY_COUNT(rows)};
