@@ -226,8 +226,8 @@ static bool has_any_price(const struct price_line *line)
     return false;
 }
 
-/* Splits the line's tally into what has a price (and its product) and what has none. A model without
- * any price is one row, its requests and waste beside its tokens. */
+/* Splits the line's tally into what has a price (and its product) and what has none. A model
+ * without any price is one row, its requests and waste beside its tokens. */
 static void price(const struct tally *t, const struct price_line *line, struct tally *priced,
                   struct tally *unpriced, __int128 *product)
 {
