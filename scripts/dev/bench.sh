@@ -23,6 +23,6 @@ bench_peers() {
     build_targets release bench_engine_math >&2
     cache_venv tests/bench/peers/requirements.txt
     [ -f "$model" ] || build/release/bin/spate model pull smollm2 >&2
-    "$CACHE_VENV/bin/python" tests/bench/peers/llama_cpp.py \
+    "$CACHE_VENV/bin/python" tests/bench/peers/beside_llama_cpp.py \
         --engine build/release/bin/bench_engine_math --model "$model" "$@"
 }

@@ -3,7 +3,7 @@
 prefill of 512 tokens. llama.cpp runs twice: the file as it is (Q4_1), and expanded to F32, which is what Spate's engine
 does with it while loading. The best of a few rounds counts, as in bench_engine_math.
 
-    llama_cpp.py --engine build/release/bin/bench_engine_math --model FILE.gguf [--threads N] [--turns N] [--json]
+    beside_llama_cpp.py --engine build/release/bin/bench_engine_math --model FILE.gguf [--threads N] [--turns N] [--json]
 """
 import argparse
 import ctypes
@@ -25,13 +25,6 @@ FTYPE_ALL_F32 = 0
 WORKLOADS = [f"decode {n}" for n in SEQUENCES] + [f"prefill {PREFILL_TOKENS}"]
 
 
-def quiet_log():
-    """llama.cpp tells much on stderr; the callback must outlive its use."""
-    callback = llama.llama_log_callback(lambda level, text, user: None)
-    llama.llama_log_set(callback, ctypes.c_void_p(0))
-    return callback
-
-
 class Peer:
     """A model that llama.cpp has opened, with room for SEQUENCES[-1] sequences."""
 
@@ -43,6 +36,7 @@ class Peer:
         params.n_ctx = 4096
         params.n_batch = params.n_ubatch = PREFILL_TOKENS
         params.n_seq_max = SEQUENCES[-1]
+        params.kv_unified = True  # so that one sequence may fill it
         params.n_threads = params.n_threads_batch = threads
         self.context = llama.llama_init_from_model(self.model, params)
         self.batch = llama.llama_batch_init(PREFILL_TOKENS, 0, 1)
@@ -145,7 +139,6 @@ def main():
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     args = parser.parse_args()
-    callback = quiet_log()
     llama.llama_backend_init()
     best = {name: [0.0] * len(WORKLOADS) for name in ("spate", "as it is", "f32")}
     with tempfile.TemporaryDirectory(prefix="spate-bench-") as folder:
@@ -156,7 +149,6 @@ def main():
                                 ("f32", measure_peer(f32, args.threads))):
                 best[name] = [max(pair) for pair in zip(best[name], rates)]
     report(args, best, described)
-    del callback
 
 
 if __name__ == "__main__":
