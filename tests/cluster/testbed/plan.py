@@ -2,9 +2,9 @@
 """Names, folders and addresses of one cluster. Two clusters share nothing: each has a folder, a name, and a slot, the
 second byte of all its addresses:
 
-    10.S.0.0/24     one bridge: control plane .1, nodes .11 .12 .13, the host .254
-    10.S.N.0/24     pods of node N
-    10.S.128.0/17   services
+    10.S.0.0/24         one bridge: control plane .1, nodes .11 .12 .13, the host .254
+    10.S.(64+N).0/24    pods of node N
+    10.S.128.0/17       services
 """
 import contextlib
 import dataclasses
@@ -89,12 +89,8 @@ class Plan:
         return f"spate{self.slot}"
 
     @property
-    def network(self):
-        return f"10.{self.slot}.0.0/24"
-
-    @property
-    def pods_and_nodes(self):
-        return f"10.{self.slot}.0.0/17"
+    def pods(self):
+        return f"10.{self.slot}.64.0/18"
 
     @property
     def services(self):
@@ -120,7 +116,7 @@ class Plan:
         return f"10.{self.slot}.0.{10 + node.number}"
 
     def pods_of(self, node):
-        return f"10.{self.slot}.{node.number}.0/24"
+        return f"10.{self.slot}.{64 + node.number}.0/24"
 
     # The slot
 
