@@ -33,6 +33,14 @@ class Programs(unittest.TestCase):
                     path = binaries.Binaries().get(["coredns"]).path("coredns")
                 self.assertEqual(path == program, is_used)
 
+    def test_the_links_of_a_cluster_are_seen_through(self):
+        """./dev cluster env puts them on the PATH, and they end with their cluster."""
+        with tempfile.TemporaryDirectory() as folder:
+            binaries.Binaries().get(["kubectl"]).link(pathlib.Path(folder))
+            with mock.patch.dict(os.environ, PATH=f"{folder}:{os.environ['PATH']}"):
+                path = binaries.Binaries().get(["kubectl"]).path("kubectl")
+        self.assertTrue(path.exists(), path)
+
     def test_too_old_a_go_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
             go = pathlib.Path(folder) / "go"
