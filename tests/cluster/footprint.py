@@ -55,7 +55,7 @@ def processes(name):
     found = set()
     for pid in pids(name):
         text = read(f"/proc/{pid}/cmdline") + read(f"/proc/{pid}/cgroup")
-        if re.search(rf"spate-cluster[-=]{name}\b", text):
+        if re.search(rf"spate-cluster[-=]{name}(?![a-z0-9-])", text):
             found.add(f"{pid} " + read(f"/proc/{pid}/cmdline").replace("\0", " ")[:80])
     return found
 
@@ -73,7 +73,8 @@ def namespaces_of(pid):
 def inhabitants(name):
     """Every process in a namespace of the cluster's, whatever it is called and whoever started it. When they have ended, and
     the host has no new mount, the namespaces are gone too: nothing else holds one."""
-    own = set().union(*(namespaces_of(pid) for pid in pids(name) if f"/spate-cluster-{name}/" in read(f"/proc/{pid}/cgroup")))
+    members = [pid for pid in pids(name) if f"/spate-cluster-{name}/" in read(f"/proc/{pid}/cgroup")]
+    own = set().union(*map(namespaces_of, members))
     own -= namespaces_of("self")
     return {identity(pid) for pid in pids(name) if namespaces_of(pid) & own}
 

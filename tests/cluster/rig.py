@@ -6,11 +6,11 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from testbed import api, images, plan  # noqa: E402
+from testbed import api, images, machine, plan  # noqa: E402
 from testbed.cluster import Cluster  # noqa: E402
 from testbed.machine import wait_for  # noqa: E402
 
-__all__ = ["Cluster", "Kube", "api", "images", "plan", "pod", "restricted", "service", "wait_for", "workload"]
+__all__ = ["Cluster", "Kube", "api", "images", "plan", "pod", "processes_of", "restricted", "service", "wait_for", "workload"]
 
 
 class Kube:
@@ -46,6 +46,12 @@ class Kube:
 
     def wait_ready(self, app, count, seconds=60):
         wait_for(lambda: sum(map(is_ready, self.pods(app))) == count, seconds, f"{count} ready pods of {app}")
+
+
+def processes_of(found):
+    """The pids, on this host, of what a pod runs: to be stopped or killed there."""
+    mark = f"pod{found['metadata']['uid']}/"
+    return [pid for pid in machine.pids() if mark in machine.read_proc(pid, "cgroup")]
 
 
 def is_ready(found):

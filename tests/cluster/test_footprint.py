@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster leaves nothing behind: not after down, not when everything in it was killed, not beside another one."""
 import os
+import pathlib
 import signal
+import subprocess
+import sys
+import time
 import unittest
 
 import footprint
@@ -65,6 +69,19 @@ class Footprint(unittest.TestCase):
         self.kill_everything()
         self.cluster.down()
         self.assert_nothing_is_left()
+
+    def test_up_cut_off_anywhere(self):
+        """However far it came, up makes it whole, and down takes it all away."""
+        command = [sys.executable, "-m", "testbed", "up", "--control-plane-only", "--name", self.cluster.plan.name]
+        for seconds in (0.3, 0.6, 0.9, 1.2, 1.8, 2.5, 4):
+            with subprocess.Popen(command, cwd=pathlib.Path(__file__).parent, stderr=subprocess.DEVNULL) as process:
+                time.sleep(seconds)
+                process.kill()
+            if seconds == 1.2:
+                self.cluster.up(control_plane_only=True)
+                self.assertTrue(all(self.cluster.status()["components"].values()))
+            self.cluster.down()
+            self.assert_nothing_is_left()
 
     def test_a_second_cluster_beside_it(self):
         other = self.make("side")

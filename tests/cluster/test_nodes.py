@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cluster is a real one: nodes, pods, names, services, volumes, GPUs that are counted, and the loss of a node."""
+import functools
 import os
+import signal
 import socket
 import unittest
 import urllib.request
@@ -59,6 +61,13 @@ class Nodes(unittest.TestCase):
         for found in kube.pods("web"):
             with urllib.request.urlopen(f"http://{found['status']['podIP']}:8080/name", timeout=5) as answer:
                 self.assertEqual(answer.read().decode().strip(), found["metadata"]["name"])
+        # This host reaches them too, by the service's address.
+        address = kube.get("service", "web")["spec"]["clusterIP"]
+        seen = set()
+        for _ in range(20):
+            with urllib.request.urlopen(f"http://{address}/name", timeout=5) as answer:
+                seen.add(answer.read().decode().strip())
+        self.assertEqual(seen, names)
         self.assertIn("NXDOMAIN", kube.shell(pod, "nslookup none.services.svc.cluster.local || true"))
 
     def test_restricted_is_enforced(self):
@@ -137,6 +146,33 @@ class Nodes(unittest.TestCase):
         rig.wait_for(lambda: self.names_behind(kube, names["n3"], "web") == set(names.values()), 30, "all behind the service")
         restarts = kube.get("pod", names["n1"])["status"]["containerStatuses"][0]["restartCount"]
         self.assertGreater(restarts, 0)
+
+    def test_node_is_reclaimed_and_replaced(self):
+        """As a cloud does it: a taint, then the machine and its Node are gone; a new one comes by the same name."""
+        kube = self.kube("reclaims")
+        self.start_web(kube)
+        kubectl = functools.partial(rig.api.kubectl, self.cluster.plan)
+        kubectl("taint", "node", "n2", "spate.invalid/reclaimed=:NoSchedule")
+        self.cluster.kill_node(2)
+        kubectl("delete", "node", "n2")
+        rig.wait_for(lambda: len(kube.pods("web")) == 2, NOT_READY_S, "the end of the pod on n2")
+        self.cluster.start_node(2)
+        self.assertNotIn("taints", self.nodes()["n2"]["spec"])
+        self.assertEqual(self.nodes()["n2"]["metadata"]["labels"]["karpenter.sh/capacity-type"], "spot")
+        kube.wait_ready("web", len(plans.NODES))
+
+    def test_a_process_of_a_pod_is_found_on_this_host(self):
+        kube = self.kube("pids")
+        kube.apply(rig.workload("Deployment", "mortal", rig.pod("mortal", SLEEP)))
+        kube.wait_ready("mortal", 1)
+        pod = kube.pods("mortal")[0]
+        sleepers = [pid for pid in rig.processes_of(pod) if rig.machine.program_name(pid) == "sleep"]
+        self.assertEqual(len(sleepers), 1)
+        os.kill(sleepers[0], signal.SIGKILL)
+
+        def restarts():
+            return kube.get("pod", pod["metadata"]["name"])["status"]["containerStatuses"][0]["restartCount"]
+        rig.wait_for(lambda: restarts() == 1, 30, "the container's restart")
 
     def test_commands_on_dead_and_missing_nodes(self):
         for call, number, text in ((self.cluster.kill_node, 4, "no node '4'; there are 1, 2, 3"),

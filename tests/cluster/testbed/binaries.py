@@ -93,10 +93,14 @@ def on_path(component, program):
     path = shutil.which(component.path_name or program)
     if path is None:
         return None
-    arguments = ("version", "--client") if program == "kubectl" else component.version_arguments
-    result = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+    result = subprocess.run([path, *version_arguments(component, program)], capture_output=True, text=True, check=False)
     found = re.search(rf"(?<![\d.]){re.escape(component.version)}(?![\d.]*\d)", result.stdout + result.stderr)
-    return pathlib.Path(path) if found else None
+    # Not by a link: that may be one of ours, in the folder of a cluster that is about to end.
+    return pathlib.Path(path).resolve() if found else None
+
+
+def version_arguments(component, program):
+    return ("version", "--client") if program == "kubectl" else component.version_arguments
 
 
 def in_cache(component, program):

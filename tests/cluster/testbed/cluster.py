@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What ./dev cluster can do with a cluster."""
 import pathlib
-import shutil
 
 from . import api
 from . import control_plane
@@ -72,7 +71,7 @@ class Cluster:
         if (self.plan.folder / "plan.json").exists():
             network.remove_host_link(self.plan)
         machines.remove_cgroups(self.plan)
-        shutil.rmtree(self.plan.folder, ignore_errors=True)
+        self.plan.remove_folder()
 
     # Nodes
 

@@ -157,6 +157,10 @@ def make_cgroup(root, path):
     for part in path.split("/"):
         parent, folder = folder, folder / part
         folder.mkdir(exist_ok=True)
+        # Version 2: what the parent can count and limit, its children can too.
+        if (parent / "cgroup.subtree_control").exists():
+            controllers = (parent / "cgroup.controllers").read_text().split()
+            (parent / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
         # A cpuset of version 1 takes no process before it has processors and memory.
         for name in ("cpuset.cpus", "cpuset.mems"):
             if (parent / "tasks").exists() and (folder / name).exists():

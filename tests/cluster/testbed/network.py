@@ -46,6 +46,8 @@ def connect_control_plane(plan, pid):
         route = (plan.pods_of(node), "via", plan.node_address(node))
         ip("route", "add", *route, inside=pid)
         ip("route", "add", *route, "dev", plan.host_link)
+    # The host has no rules for services: it leaves them to the last node, which tests do not kill without need.
+    ip("route", "add", plan.services, "via", plan.node_address(plans.NODES[-1]), "dev", plan.host_link)
 
 
 def connect_node(plan, node, pid):

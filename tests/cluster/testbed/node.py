@@ -115,7 +115,7 @@ def power_on(plan, node, authority, binaries):
                         wait_for_path=CONTAINERD_SOCKET),
         machines.daemon("kube-proxy", binaries.path("kube-proxy"), "--kubeconfig",
                         authority.file("kube-proxy.kubeconfig"), "--hostname-override", node.name,
-                        "--proxy-mode", "nftables", "--cluster-cidr", plan.pods_and_nodes,
+                        "--proxy-mode", "nftables", "--cluster-cidr", plan.pods,
                         # The size of the table of connections is the host's.
                         "--conntrack-max-per-core", "0", "--conntrack-min", "0"),
     ]

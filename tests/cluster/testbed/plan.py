@@ -2,9 +2,9 @@
 """Names, folders and addresses of one cluster. Two clusters share nothing: each has a folder, a name, and a slot, the
 second byte of all its addresses:
 
-    10.S.0.0/24     one bridge: control plane .1, nodes .11 .12 .13, the host .254
-    10.S.N.0/24     pods of node N
-    10.S.128.0/17   services
+    10.S.0.0/24         one bridge: control plane .1, nodes .11 .12 .13, the host .254
+    10.S.(64+N).0/24    pods of node N
+    10.S.128.0/17       services
 """
 import contextlib
 import dataclasses
@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 CLUSTERS = pathlib.Path("/tmp")
@@ -89,12 +90,8 @@ class Plan:
         return f"spate{self.slot}"
 
     @property
-    def network(self):
-        return f"10.{self.slot}.0.0/24"
-
-    @property
-    def pods_and_nodes(self):
-        return f"10.{self.slot}.0.0/17"
+    def pods(self):
+        return f"10.{self.slot}.64.0/18"
 
     @property
     def services(self):
@@ -120,9 +117,16 @@ class Plan:
         return f"10.{self.slot}.0.{10 + node.number}"
 
     def pods_of(self, node):
-        return f"10.{self.slot}.{node.number}.0/24"
+        return f"10.{self.slot}.{64 + node.number}.0/24"
 
-    # The slot
+    # The slot, and the folder that says so
+
+    def remove_folder(self):
+        try:
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
+        except OSError as e:
+            raise ClusterError(f"folder {self.folder} cannot be removed: {e}") from None
 
     def take_slot(self):
         """Chooses the first slot that no route of this host and no other cluster uses, and writes it down."""
@@ -130,8 +134,10 @@ class Plan:
             taken = slots_in_use()
             for slot in range(FIRST_SLOT, FIRST_SLOT + SLOTS):
                 if slot not in taken:
-                    self.folder.mkdir(parents=True, exist_ok=True)
-                    (self.folder / "plan.json").write_text(json.dumps({"name": self.name, "slot": slot}))
+                    self.folder.mkdir()
+                    unfinished = self.folder / "plan.new"
+                    unfinished.write_text(json.dumps({"name": self.name, "slot": slot}))
+                    unfinished.rename(self.folder / "plan.json")
                     return slot
         raise ClusterError(f"no network 10.{FIRST_SLOT}.0.0/16 to 10.{FIRST_SLOT + SLOTS - 1}.0.0/16 is free on this host")
 
