@@ -62,6 +62,7 @@ struct platform_pod {
     int64_t created_ms; /* Unix time */
     bool deleting;      /* deletion was asked for; it has its grace time */
     bool reclaimed;     /* its machine gave notice: it will be gone within seconds */
+    bool reporting;     /* deleted, but it stays until its usage was taken; it serves nobody */
     enum platform_pod_phase phase;
     uint64_t restarts;  /* each is a new run of the agent, maybe at another address */
     struct str address; /* "127.0.0.1:40123"; empty until known */

@@ -28,6 +28,7 @@ struct platform_pod local_pod_view(const struct local_pod *pod, char version[24]
         .ordinal = pod->ordinal,
         .created_ms = pod->created_ms,
         .deleting = pod->deleting,
+        .reporting = pod->report_since_ms != 0,
         .phase = pod->phase,
         .restarts = pod->restarts,
         .address = str_of(pod->address),

@@ -87,8 +87,10 @@ static void run_steps(struct pass *p)
 /* The object is gone: its pods go after it (on Kubernetes its garbage collector does the same). */
 static void delete_orphans(struct pass *p)
 {
-    for (size_t i = 0; i < p->m->pod_count; i++)
-        reconciler_delete_pod(p->r, p->m->pods[i], PASS_DELETE_GRACE_MS);
+    for (size_t i = 0; i < p->m->pod_count; i++) {
+        if (!p->m->pods[i]->view.reporting)
+            reconciler_delete_pod(p->r, p->m->pods[i], PASS_DELETE_GRACE_MS);
+    }
     routes_mark_dirty(p->r);
 }
 

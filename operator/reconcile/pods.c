@@ -130,6 +130,8 @@ void pass_adopt(struct pass *p)
         const struct crd_pod *before = seen_pod(p, pod);
         bool owned = str_is(pod->view.owner_uid, p->m->object->uid);
 
+        if (pod->view.reporting)
+            continue; /* it goes by itself, and takes nobody's place until then */
         if (!owned || (before == NULL && seen_pending(p, pod->view.name) == NULL)) {
             delete_stranger(p, pod);
             continue;

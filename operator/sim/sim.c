@@ -303,6 +303,11 @@ void sim_reclaim(struct sim *sim, const char *key)
     }
 }
 
+void sim_hold_reports(struct sim *sim, bool hold)
+{
+    sim->hold_reports = hold;
+}
+
 void sim_crash(struct sim *sim, const char *key, int64_t back_ms)
 {
     for (size_t i = 0; i < sim->pod_count; i++) {

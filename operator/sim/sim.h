@@ -63,6 +63,8 @@ void sim_mute_gateways(struct sim *sim, bool mute);
 /* The next commands of creation are refused with this message (NULL: no more). */
 void sim_refuse_creation(struct sim *sim, const char *message);
 void sim_reclaim(struct sim *sim, const char *key); /* notice for the machine of its first pod */
+/* Deleted pods stay, as ones that report, for as long as this is on. */
+void sim_hold_reports(struct sim *sim, bool hold);
 /* All its agents crash, and come back after so long. */
 void sim_crash(struct sim *sim, const char *key, int64_t back_ms);
 

@@ -52,6 +52,7 @@ static struct platform_pod view_of(const struct sim_pod *pod)
         .created_ms = pod->created_ms,
         .deleting = pod->gone_ms != 0,
         .reclaimed = pod->reclaimed,
+        .reporting = pod->reporting,
         .phase = pod->phase,
         .restarts = pod->restarts,
         .address = str_of(pod->address),
@@ -233,6 +234,15 @@ static void pod_tick(struct sim *sim, struct sim_pod *pod)
 {
     bool second = sim->now_ms % 1000 < SIM_TICK_MS;
 
+    if (pod->gone_ms != 0 && sim->now_ms >= pod->gone_ms && sim->hold_reports) {
+        if (!pod->reporting) {
+            pod->reporting = true;
+            pod->agent = SIM_AGENT_DRAINING;
+            pod->running = 0;
+            sim_pod_changed(sim, pod);
+        }
+        return;
+    }
     if (pod->gone_ms != 0 && sim->now_ms >= pod->gone_ms) {
         pod->exists = false;
         sim_pod_changed(sim, pod);

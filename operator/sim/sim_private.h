@@ -33,7 +33,7 @@ struct sim_pod {
     char hash[PLATFORM_HASH_LEN + 1], version[24], address[32], message[64];
     uint64_t ordinal, restarts;
     int64_t created_ms, gone_ms; /* gone_ms: when a deletion takes effect; 0: none */
-    bool reclaimed, exists, frozen;
+    bool reclaimed, exists, frozen, reporting;
     enum platform_pod_phase phase;
     enum sim_agent agent;
     int64_t agent_at_ms; /* of the next step of the agent's life */
@@ -74,6 +74,7 @@ struct sim {
     int64_t now_ms;
     uint64_t life; /* of the operator; odd: alive */
     bool mute;
+    bool hold_reports;
 
     struct sim_event *events; /* heap */
     size_t event_count, event_cap;

@@ -90,13 +90,9 @@ test_missing() {
 # test_ctest PRESET LABEL JOBS: runs the tests of a label and adds them up. A label without tests is
 # a failure: a filter that matches nothing must not look like success.
 test_ctest() {
-    local log=build/$1/ctest-$2.log counts total failed tries=1
+    local log=build/$1/ctest-$2.log counts total failed
 
-    # The local tests hold whole programs to time-outs; on a machine that others keep busy one may
-    # miss its time. Each gets a second try, and the log shows that it took one.
-    [ "$2" != local ] || tries=2
-    ctest --test-dir "build/$1" -L "^$2\$" -j "$3" --repeat "until-pass:$tries" \
-        --output-on-failure --no-tests=error 2>&1 |
+    ctest --test-dir "build/$1" -L "^$2\$" -j "$3" --output-on-failure --no-tests=error 2>&1 |
         tee "$log" >&2 || true
     # "97% tests passed, 2 tests failed out of 61"
     counts=$(sed -n 's/.*tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$log")

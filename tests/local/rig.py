@@ -268,9 +268,12 @@ class Trigger:
             return None if self.position is None else b'"p":%d,' % self.position
 
     def pull(self):
+        """False if another cutter was first: a starved pod may still be at it when its successor is."""
         with self.lock:
+            armed = self.position is not None
             self.position = None
-            self.kills += 1
+            self.kills += armed
+            return armed
 
 
 class Cutter:
@@ -321,7 +324,7 @@ class Cutter:
             while data := upstream.recv(65536):
                 mark = self.trigger.mark()
                 seen = (seen + data)[-131072:]
-                if mark and mark in seen:
+                if mark and mark in seen and self.trigger.pull():
                     self.cut(seen, data, mark, client)
                     break
                 client.sendall(data)
@@ -333,8 +336,10 @@ class Cutter:
     def cut(self, seen, data, mark, client):
         """Passes the bytes up to the end of the marked event, kills, and starts the agent again."""
         end = seen.index(b"\n\n", seen.index(mark)) + 2 if b"\n\n" in seen[seen.index(mark):] else len(seen)
-        client.sendall(data[: max(0, end - (len(seen) - len(data)))])
-        self.trigger.pull()
+        try:
+            client.sendall(data[: max(0, end - (len(seen) - len(data)))])
+        except OSError:
+            pass  # the gateway has given this pod up already
         with self.starting:
             self.agent.kill()
             hang_up(client)

@@ -75,8 +75,9 @@ class Gone(unittest.TestCase):
         _, charges = self.rig.settle()
         violence.check_money(self, self.rig.counters, charges)
         request = stream.id.split("-", 1)[1]
-        tries = sorted((c for c in charges.values() if c.attempt["request_id"] == request), key=lambda c: min(c.positions))
-        self.assertEqual(len(tries), 2)
+        tries = sorted((c for c in charges.values() if c.attempt["request_id"] == request and c.positions),
+                       key=lambda c: min(c.positions))
+        self.assertGreaterEqual(len(tries), 2, "on a machine that starves its pods it may be more")
         self.assertEqual([p for c in tries for p in sorted(c.positions)], list(range(len(stream.ids))))
 
     def test_stuck_engine(self):

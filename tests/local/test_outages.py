@@ -205,6 +205,11 @@ def failed_health(agent):
     return health if health.get("state") == "failed" else None
 
 
+def remove_tree(folder):
+    """Also while a program puts new files into it."""
+    rigs.wait_for(lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists(), what="the folder's removal")
+
+
 class FolderDeleted(Outage):
     def test_pod_folder_deleted(self):
         """The pod's disk is lost with the pod. What its engine counted after the gateway's last snapshot is
@@ -222,7 +227,7 @@ class FolderDeleted(Outage):
                 violence.Traffic(self.rig.gateway_address, 40, clients=8) as traffic:
             path = f"/proc/{os.getpid()}/fd/{held.fileno()}"
             time.sleep(2)
-            shutil.rmtree(agent.folder / "data")
+            remove_tree(agent.folder / "data")
             second = Sampler(path, run)
             time.sleep(2)
             second.killed = time.monotonic()

@@ -2,7 +2,11 @@
 """Usage that no gateway has taken outlives everything: the deletion of its model while the gateway is down, the end
 of its agent by SIGTERM, the end of all programs. What the engines counted is what the ledger charges and wastes."""
 import os
+import pathlib
+import shutil
 import signal
+import subprocess
+import tempfile
 import time
 import unittest
 
@@ -154,6 +158,76 @@ class Unreported(unittest.TestCase):
         self.check_exact()
         del streams
         self.failed = False
+
+
+class Up(unittest.TestCase):
+    """`spate up` itself, ended by Ctrl-C while its gateway is frozen, and started again."""
+
+    def setUp(self):
+        self.state = pathlib.Path(tempfile.mkdtemp(prefix="spate-up-"))
+        self.addCleanup(shutil.rmtree, self.state, ignore_errors=True)
+        self.counters = systems.CounterFiles(self.state)
+        self.addCleanup(self.counters.close)
+        self.start()
+
+    def start(self):
+        for path in (self.state / "run").glob("*.address"):
+            path.unlink()
+        self.up = subprocess.Popen([str(rigs.BIN / "spate"), "up", "--quiet", "--state", str(self.state),
+                                    "--gateway-listen", "127.0.0.1:0"], stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(self.end, self.up)
+        wait_for(lambda: all((self.state / "run" / f"{name}.address").exists()
+                             for name in ("operator", "ledger", "gateway")), 60, "all programs")
+        self.gateway = (self.state / "run" / "gateway.address").read_text().strip()
+
+    def end(self, up):
+        if up.poll() is None:
+            up.send_signal(signal.SIGINT)
+            up.wait(90)
+        up.stdout.close()
+
+    def spate(self, *arguments):
+        done = subprocess.run([str(rigs.BIN / "spate"), *arguments, "--state", str(self.state)], capture_output=True,
+                              text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout.strip()
+
+    def agents(self):
+        return systems.System.agents(self)
+
+    def told(self):
+        """What the ledger says of each run; what is not settled yet (15 minutes) counts as told."""
+        token = subprocess.run([str(rigs.BIN / "spate-token-tool"), "sign", str(self.state), "ledger", "operator/test"],
+                               capture_output=True, text=True, check=True).stdout.strip()
+        address = (self.state / "run" / "ledger.address").read_text().strip()
+        runs = rigs.request_json(address, "GET", "/internal/v1/runs", token=token)[1]["runs"]
+        for run in runs:
+            run["waste"] = {kind: count + run["pending"][kind] for kind, count in run["waste"].items()}
+        return {run["run_id"]: systems.told_by_type(run) for run in runs}
+
+    def is_told(self):
+        told = self.told()
+        return all(told.get(run) == systems.counted(total) for run, total in self.counters.totals().items()
+                   if any(systems.counted(total).values()))
+
+    def test_ended_and_started_again(self):
+        (self.state / "m.yaml").write_text(test_system.manifest(["brook"], idle=3600, most=1))
+        self.spate("apply", "-f", str(self.state / "m.yaml"))
+        key = self.spate("tenant", "key", "create", "acme").splitlines()[-1]
+        wait_for(lambda: rigs.request_json(self.gateway, "GET", "/v1/models", token=key)[0] == 200, 10, "the new key")
+        stream = rigs.Stream(self.gateway, "What is 1 + 2?", key, {"max_tokens": 15000, "ignore_eos": True})
+        for _ in stream:
+            if len(stream.ids) >= 30:
+                break
+        os.kill(int((self.state / "run" / "gateway.pid").read_text().split()[0]), signal.SIGSTOP)
+        self.end(self.up)
+        self.assertEqual(self.up.returncode, 0)
+        wait_for(lambda: not self.agents(), 20, "the end of all agents")
+        self.assertTrue(list((self.state / "pods").iterdir()), "the folder stays until all is reported")
+        self.start()
+        wait_for(self.is_told, 30, "the ledger's knowledge of all that was counted")
+        self.assertGreater(sum(total["output"] for total in self.counters.totals().values()), 0)
 
 
 if __name__ == "__main__":

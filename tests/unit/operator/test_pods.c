@@ -90,8 +90,7 @@ static void on_change(void *user, enum platform_change change, const struct loca
     f->deleted += change == PLATFORM_DELETED;
 }
 
-/* A pod that was being deleted when the operator before ended. */
-static void begin(struct fixture *f, const char *behaviour, bool has_run)
+static void open_pods(struct fixture *f)
 {
     struct local_pods_options options = {
         .loop = &f->loop,
@@ -103,6 +102,13 @@ static void begin(struct fixture *f, const char *behaviour, bool has_run)
         .on_change = on_change,
         .user = f,
     };
+
+    assert_int_equal(local_pods_open(&f->pods, &options, NULL), 0);
+}
+
+/* A pod that was being deleted when the operator before ended. */
+static void begin(struct fixture *f, const char *behaviour, bool has_run)
+{
     char path[PATH_BYTES];
 
     snprintf(f->state, sizeof(f->state), "/tmp/spate-pods-XXXXXX");
@@ -118,7 +124,7 @@ static void begin(struct fixture *f, const char *behaviour, bool has_run)
     clock_manual_init(&f->clock, 1795000000000);
     clock_manual_advance_ms(&f->clock, 1000);
     assert_int_equal(loop_init(&f->loop, NULL), 0);
-    assert_int_equal(local_pods_open(&f->pods, &options, NULL), 0);
+    open_pods(f);
 }
 
 static void wait_for_starts(struct fixture *f, int count)
@@ -238,6 +244,30 @@ static void what_is_never_taken_is_kept(void **state)
     }
 }
 
+/* As docs/limits.md says: its folder is moved back, and the next operator reports it after all. */
+static void what_was_kept_can_be_reported_later(void **state)
+{
+    struct fixture f = {0};
+    char from[PATH_BYTES], to[PATH_BYTES];
+
+    (void)state;
+    begin(&f, "exit 1", true);
+    wait_for_starts(&f, 1);
+    clock_manual_advance_ms(&f.clock, PODS_REPORT_MS);
+    wait_for_deletion(&f);
+    local_pods_close(&f.pods);
+    in_state(&f, "unreported/" POD_UID, from);
+    in_state(&f, "pods/" POD_UID, to);
+    assert_int_equal(rename(from, to), 0);
+    write_text(&f, "behaviour", "exit 0", 0600);
+    f.deleted = 0;
+    open_pods(&f);
+    wait_for_deletion(&f);
+    assert_false(exists(&f, "pods/" POD_UID));
+    assert_false(exists(&f, "unreported/" POD_UID));
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +276,7 @@ int main(void)
         cmocka_unit_test(agents_report_until_one_says_that_all_is_told),
         cmocka_unit_test(a_second_deletion_changes_nothing),
         cmocka_unit_test(what_is_never_taken_is_kept),
+        cmocka_unit_test(what_was_kept_can_be_reported_later),
     };
 
     log_setup("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, 2);

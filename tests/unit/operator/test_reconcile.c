@@ -384,7 +384,6 @@ static void a_deleted_models_pods_are_collected_from(void **state)
 {
     struct fixture f = {0};
     struct crd_model_status before;
-    int seen[3] = {0};
 
     (void)state;
     begin(&f);
@@ -393,17 +392,43 @@ static void a_deleted_models_pods_are_collected_from(void **state)
     before = status_of(&f, "team/brook");
     assert_int_equal(before.pod_count, 3);
     assert_int_equal(sim_routes(f.sim)->leaver_count, 0);
+    sim_hold_reports(f.sim, true);
     sim_delete(f.sim, "team/brook");
-    for (int t = 0; t < 100; t++) {
-        sim_run(f.sim, 10);
+    for (int minute = 0; minute < 3; minute++) {
+        sim_run(f.sim, MINUTE);
+        assert_int_equal(sim_routes(f.sim)->model_count, 0);
         for (int i = 0; i < 3; i++)
-            seen[i] += is_leaver(sim_routes(f.sim), before.pods[i].uid);
+            assert_true(is_leaver(sim_routes(f.sim), before.pods[i].uid));
     }
-    for (int i = 0; i < 3; i++)
-        assert_true(seen[i] > 0);
+    sim_hold_reports(f.sim, false);
     sim_run(f.sim, 5 * SECOND);
     assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
     assert_int_equal(sim_routes(f.sim)->leaver_count, 0);
+    end(&f);
+}
+
+/* One that can't report must not keep its successor away. */
+static void a_pod_that_reports_takes_no_place(void **state)
+{
+    struct fixture f = {0};
+    struct str old;
+
+    (void)state;
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"minReplicas\":1,\"maxReplicas\":1");
+    sim_run(f.sim, 5 * SECOND);
+    old = status_of(&f, "team/brook").pods[0].uid;
+    sim_hold_reports(f.sim, true);
+    apply(&f, "brook", "\"uri\":\"file:///models/river\"", "\"minReplicas\":1,\"maxReplicas\":1");
+    sim_run(f.sim, MINUTE);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 1);
+    assert_true(is_leaver(sim_routes(f.sim), old));
+    assert_int_equal(status_of(&f, "team/brook").replicas, 1);
+    assert_false(str_eq(status_of(&f, "team/brook").pods[0].uid, old));
+    sim_hold_reports(f.sim, false);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
     end(&f);
 }
 
@@ -505,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
         cmocka_unit_test(a_deleted_model_leaves_nothing),
         cmocka_unit_test(a_deleted_models_pods_are_collected_from),
+        cmocka_unit_test(a_pod_that_reports_takes_no_place),
         cmocka_unit_test(a_crashed_pod_is_told_when_it_is_back),
         cmocka_unit_test(shutting_down_drains_all),
         cmocka_unit_test(tenants_and_prices_reach_the_gateways),
