@@ -46,7 +46,7 @@ struct settings {
 };
 
 static const struct arg_option options[] = {
-    {"gateway-listen", 0, ARG_TEXT, offsetof(struct settings, gateway_listen), "ADDRESS", NULL,
+    {"gateway-listen", 0, ARG_ADDRESS, offsetof(struct settings, gateway_listen), "ADDRESS", NULL,
      "address for clients (default: the last one, else " GATEWAY_LISTEN_DEFAULT
      " or a free port); beyond loopback only with API keys"},
     {"quiet", 'q', ARG_FLAG, offsetof(struct settings, quiet), NULL, NULL,
