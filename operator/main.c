@@ -147,8 +147,8 @@ static int run(struct settings *settings, struct err *err)
         endpoints_close(&e);
     local_free(e.local);
     reconciler_free(e.reconciler);
-    metrics_free(e.metrics);
     loop_fini(&loop);
+    metrics_free(e.metrics); /* closing connections still count */
     return r;
 }
 
