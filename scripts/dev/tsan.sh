@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Whole programs under ThreadSanitizer: agents, gateways, ledgers and operators that are killed, starved
-# and stopped, none of which may race with itself. It takes minutes, so `./dev test` leaves it out.
+# and stopped, none of which may race with itself. It takes many minutes: `./dev test` leaves it out.
 
 # Those that wait for what happens, and not for how fast it does.
 TSAN_TESTS='template tenant defaults money outages'
