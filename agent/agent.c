@@ -222,9 +222,6 @@ static int load_trust(struct agent *a, struct err *err)
                            s->listen);
         return 0;
     }
-    if (s->data == NULL)
-        return err_set(err, ERR_INVALID,
-                       "--token-public-key needs --data: usage must be kept durably");
     a->trusts_gateways = true;
     return token_public_load(a->public_key, s->token_public_key, err);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spate-agent: command line. */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/agent.h"
 #include "agent/agent_options.h"
@@ -20,7 +22,7 @@ static const struct arg_option options[] = {
     },
     {
         .name = "listen",
-        .kind = ARG_TEXT,
+        .kind = ARG_ADDRESS,
         .offset = offsetof(struct agent_settings, listen),
         .value_name = "ADDRESS",
         .initial = "127.0.0.1:8000",
@@ -166,14 +168,28 @@ static char *last_part(const char *path)
     return mem_strndup(part.ptr, part.len);
 }
 
+static int check_settings(const struct agent_settings *settings, struct err *err)
+{
+    if (access(settings->model, R_OK) < 0)
+        return err_errno(err, errno, "--model %s: give a Hugging Face folder or a .gguf file",
+                         settings->model);
+    if (settings->token_public_key != NULL && settings->data == NULL)
+        return err_set(err, ERR_INVALID,
+                       "--token-public-key needs --data: usage must be kept durably");
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct agent_settings settings = {0};
     CLEANUP(mem_freep) char *name = NULL;
+    struct err err = {0};
     int r = program_arguments(&agent_command, argc, argv, &settings, NULL);
 
     if (r != PROGRAM_RUN)
         return r;
+    if (check_settings(&settings, &err) < 0)
+        return program_fail(&agent_command, PROGRAM_USAGE, err_message(&err));
     program_log(&agent_command, &settings.program);
     if (settings.served_model == NULL) {
         name = last_part(settings.model);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/http.h"
 #include "base/mem.h"
 
 enum {
@@ -67,14 +68,18 @@ static int bad_value(const struct arg_option *o, const char *text, const char *e
 static int check_range(const struct arg_option *o, const char *text, int64_t value, struct err *err)
 {
     int64_t min = o->max > 0 ? o->min : 0;
+    const char *unit;
 
     if (value >= min && (o->max <= 0 || value <= o->max))
         return 0;
+    unit = o->kind == ARG_DURATION ? " ms" : (o->kind == ARG_BYTES ? " bytes" : "");
     if (o->max <= 0)
         return err_set(err, ERR_INVALID, "--%s %s: must not be negative", o->name, text);
+    if (o->max == INT64_MAX)
+        return err_set(err, ERR_INVALID, "--%s %s: must be at least %lld%s", o->name, text,
+                       (long long)o->min, unit);
     return err_set(err, ERR_INVALID, "--%s %s: must be from %lld to %lld%s", o->name, text,
-                   (long long)o->min, (long long)o->max,
-                   o->kind == ARG_DURATION ? " ms" : (o->kind == ARG_BYTES ? " bytes" : ""));
+                   (long long)o->min, (long long)o->max, unit);
 }
 
 static int set_integer(const struct arg_option *o, const char *text, void *member, struct err *err)
@@ -112,6 +117,31 @@ static int set_text(const struct arg_option *o, const char *text, void *member, 
     return bad_value(o, text, buf_cstr(&choices), err);
 }
 
+static bool is_url(struct str text)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(schemes); i++) {
+        struct str scheme = str_of(schemes[i]);
+
+        if (str_starts(text, scheme) && text.len > scheme.len && text.ptr[scheme.len] != '/')
+            return true;
+    }
+    return false;
+}
+
+static int set_address(const struct arg_option *o, const char *text, void *member, struct err *err)
+{
+    struct http_address address;
+
+    if (o->kind == ARG_ADDRESS && http_address_parse(str_of(text), &address, NULL) < 0)
+        return bad_value(o, text, "an address such as 127.0.0.1:8000", err);
+    if (o->kind == ARG_URL && !is_url(str_of(text)))
+        return bad_value(o, text, "a URL such as http://127.0.0.1:8000", err);
+    memcpy(member, &text, sizeof(text));
+    return 0;
+}
+
 static int add_to_list(const struct arg_option *o, const char *text, struct arg_list *list,
                        struct err *err)
 {
@@ -134,6 +164,9 @@ static int set_value(const struct arg_option *o, const char *text, void *values,
         return 0;
     case ARG_TEXT:
         return set_text(o, text, member, err);
+    case ARG_ADDRESS:
+    case ARG_URL:
+        return set_address(o, text, member, err);
     case ARG_REAL:
         if (!str_to_f64(str_of(text), &real))
             return bad_value(o, text, "a number", err);
@@ -154,6 +187,8 @@ static int set_defaults(const struct arg_command *command, void *values, struct 
     static const size_t sizes[] = {
         [ARG_FLAG] = sizeof(bool),
         [ARG_TEXT] = sizeof(const char *),
+        [ARG_ADDRESS] = sizeof(const char *),
+        [ARG_URL] = sizeof(const char *),
         [ARG_INT] = sizeof(int64_t),
         [ARG_REAL] = sizeof(double),
         [ARG_DURATION] = sizeof(int64_t),
@@ -291,7 +326,8 @@ static int take_value(struct cursor *c, const struct arg_option *o, const char *
 {
     if (rest == NULL) {
         if (c->at + 1 >= c->argc)
-            return err_set(err, ERR_INVALID, "--%s: a value is missing", o->name);
+            return err_set(err, ERR_INVALID, "--%s: a value is missing: write --%s %s", o->name,
+                           o->name, o->value_name != NULL ? o->value_name : "VALUE");
         rest = c->argv[++c->at];
     }
     return give(c, o, rest, err);
@@ -352,7 +388,8 @@ static int check_positionals(const struct arg_command *command, int count, char 
                              struct err *err)
 {
     if (count < command->positional_min)
-        return err_set(err, ERR_INVALID, "usage: %s %s", command->name, command->usage);
+        return err_set(err, ERR_INVALID, "an argument is missing: usage: %s %s", command->name,
+                       command->usage);
     if (command->positional_max >= 0 && count > command->positional_max)
         return err_set(err, ERR_INVALID, "unexpected argument %s: usage: %s %s",
                        argv[1 + command->positional_max], command->name, command->usage);

@@ -24,6 +24,8 @@
 enum arg_kind {
     ARG_FLAG,     /* bool; --name, also --no-name */
     ARG_TEXT,     /* const char *: borrowed from argv or from the table */
+    ARG_ADDRESS,  /* the same: "127.0.0.1:8000", "[::1]:0", "localhost:80" */
+    ARG_URL,      /* the same: http:// or https:// and a host */
     ARG_INT,      /* int64_t */
     ARG_REAL,     /* double */
     ARG_DURATION, /* int64_t milliseconds: "250ms", "15s", "5m", "2h" */

@@ -68,7 +68,8 @@ int program_tell_address(const struct program_settings *settings, const char *li
     if (settings->address_file == NULL)
         return 0;
     snprintf(line, sizeof(line), "%s\n", out);
-    return file_write_atomic(settings->address_file, str_of(line), 0644, err);
+    r = file_write_atomic(settings->address_file, str_of(line), 0644, err);
+    return r < 0 ? err_wrap(err, r, "--address-file %s", settings->address_file) : 0;
 }
 
 int program_fail(const struct arg_command *command, int status, const char *message)

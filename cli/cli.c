@@ -34,7 +34,7 @@ bool cli_parse(const struct arg_command *command, int argc, char **argv, void *v
         *exit_code = print_help(command);
         return false;
     }
-    fprintf(stderr, "%s: %s; see `%s -h`\n", command->name, err_message(&err), command->name);
+    fprintf(stderr, "%s: %s\n", command->name, err_message(&err));
     *exit_code = CLI_USAGE;
     return false;
 }

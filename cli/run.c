@@ -45,7 +45,7 @@ static const struct arg_option options[] = {
      "makes sampling repeatable; negative: chosen by the server", .min = -1, .max = INT64_MAX},
     {"namespace", 'n', ARG_TEXT, offsetof(struct settings, name_space), "NAME",
      CRD_NAMESPACE_DEFAULT, "namespace of the model"},
-    {"gateway", 0, ARG_TEXT, offsetof(struct settings, gateway), "URL", NULL,
+    {"gateway", 0, ARG_URL, offsetof(struct settings, gateway), "URL", NULL,
      "ask this gateway (needs --key or SPATE_API_KEY)"},
     {"key", 0, ARG_TEXT, offsetof(struct settings, key), "KEY", NULL,
      "API key (default: SPATE_API_KEY, else the one of tenant local)"},

@@ -15,43 +15,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
-#include "base/fetch.h"
 #include "base/file.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "cli/api.h"
-#include "cli/child.h"
 #include "cli/cli.h"
-#include "cli/ports.h"
+#include "cli/up_parts.h"
 #include "crd/object.h"
-
-#define GATEWAY_LISTEN_DEFAULT "127.0.0.1:8080"
 
 enum {
     POLL_MS = 20,
     READY_TIMEOUT_MS = 30000,
     PODS_END_TIMEOUT_MS = 30000, /* draining takes up to 15 s */
-    SECRET_BYTES = 32,
 };
-
-enum { PROGRAM_OPERATOR, PROGRAM_LEDGER, PROGRAM_GATEWAY, PROGRAM_COUNT };
 
 static const char *const program_names[PROGRAM_COUNT] = {"operator", "ledger", "gateway"};
 
-struct settings {
-    const char *state;
-    const char *gateway_listen;
-    bool quiet;
-};
-
 static const struct arg_option options[] = {
-    {"gateway-listen", 0, ARG_TEXT, offsetof(struct settings, gateway_listen), "ADDRESS", NULL,
+    {"gateway-listen", 0, ARG_ADDRESS, offsetof(struct up_settings, gateway_listen), "ADDRESS",
+     NULL,
      "address for clients (default: the last one, else " GATEWAY_LISTEN_DEFAULT
      " or a free port); beyond loopback only with API keys"},
-    {"quiet", 'q', ARG_FLAG, offsetof(struct settings, quiet), NULL, NULL,
+    {"quiet", 'q', ARG_FLAG, offsetof(struct up_settings, quiet), NULL, NULL,
      "print the addresses only"},
-    {"state", 0, ARG_TEXT, offsetof(struct settings, state), "DIR", NULL,
+    {"state", 0, ARG_TEXT, offsetof(struct up_settings, state), "DIR", NULL,
      "folder for everything that is kept (default: SPATE_STATE, else ~/.local/state/spate)"},
 };
 
@@ -64,202 +50,6 @@ static const struct arg_command arguments = {
     .options = options,
     .option_count = ARRAY_COUNT(options),
 };
-
-struct up {
-    const struct settings *settings;
-    struct loop loop;
-    char *folder;
-    int lock_fd;
-    char addresses[PROGRAM_COUNT][PORTS_ADDRESS_MAX];
-    char *address_files[PROGRAM_COUNT];
-    struct child children[PROGRAM_COUNT];
-    struct fetcher *fetcher;
-    struct loop_timer poll;
-    uint64_t deadline_ms;
-    bool started[PROGRAM_COUNT];
-    bool announced;
-    int interrupts;
-    int exit_code;
-};
-
-/* --- the folder ------------------------------------------------------------------------------ */
-
-/* A file with a random secret, made if it is missing. */
-static int ensure_secret(const struct up *up, const char *name, struct err *err)
-{
-    CLEANUP(mem_freep) char *path = path_join(up->folder, name);
-    uint8_t random[SECRET_BYTES];
-    char hex[2 * SECRET_BYTES + 1];
-    char line[2 * SECRET_BYTES + 2];
-
-    if (path == NULL)
-        return err_no_memory(err);
-    if (file_exists(path))
-        return 0;
-    rng_fill(rng_system(), random, sizeof(random));
-    hex_format(random, sizeof(random), hex);
-    snprintf(line, sizeof(line), "%s\n", hex);
-    return file_write_atomic(path, str_of(line), 0600, err);
-}
-
-/* What programs that were killed left; the other folders have owners of their own. */
-static int sweep(const struct up *up, struct err *err)
-{
-    CLEANUP(mem_freep) char *run = path_join(up->folder, "run");
-
-    return run == NULL ? err_no_memory(err) : file_sweep_temporaries(run, err);
-}
-
-static int make_folders(struct up *up, struct err *err)
-{
-    static const char *const below[] = {"logs", "run", "gateway", "ledger"};
-    int r = file_make_folder(up->folder, err);
-
-    for (size_t i = 0; r == 0 && i < ARRAY_COUNT(below); i++) {
-        CLEANUP(mem_freep) char *path = path_join(up->folder, below[i]);
-
-        r = path == NULL ? err_no_memory(err) : file_make_folder(path, err);
-    }
-    if (r == 0)
-        r = child_folder_lock(&up->lock_fd, up->folder, err);
-    if (r == 0)
-        r = sweep(up, err);
-    if (r == 0)
-        r = ensure_secret(up, STATE_TOKEN, err);
-    if (r == 0)
-        r = ensure_secret(up, "gateway-secret", err);
-    return r;
-}
-
-/* --- addresses ------------------------------------------------------------------------------- */
-
-static void last_address(const char *url, char out[PORTS_ADDRESS_MAX])
-{
-    const char *scheme = "http://";
-
-    out[0] = '\0';
-    if (url != NULL && strncmp(url, scheme, strlen(scheme)) == 0)
-        snprintf(out, PORTS_ADDRESS_MAX, "%s", url + strlen(scheme));
-}
-
-/* The last address if it is free, else a free port of loopback. */
-static int choose_inner(struct up *up, int program, const char *last_url, struct err *err)
-{
-    char last[PORTS_ADDRESS_MAX];
-
-    last_address(last_url, last);
-    if (last[0] != '\0' && ports_is_free(last)) {
-        snprintf(up->addresses[program], PORTS_ADDRESS_MAX, "%s", last);
-        return 0;
-    }
-    return ports_pick("127.0.0.1:0", up->addresses[program], err);
-}
-
-static int choose_gateway(struct up *up, const char *last_url, struct err *err)
-{
-    char last[PORTS_ADDRESS_MAX];
-
-    if (up->settings->gateway_listen != NULL) {
-        int r = ports_pick(up->settings->gateway_listen, up->addresses[PROGRAM_GATEWAY], err);
-
-        return r < 0 ? err_wrap(err, r, "--gateway-listen %s", up->settings->gateway_listen) : 0;
-    }
-    last_address(last_url, last);
-    if (last[0] == '\0' || !ports_is_loopback(last))
-        snprintf(last, sizeof(last), "%s", GATEWAY_LISTEN_DEFAULT);
-    if (!ports_is_free(last))
-        return ports_pick("127.0.0.1:0", up->addresses[PROGRAM_GATEWAY], err);
-    snprintf(up->addresses[PROGRAM_GATEWAY], PORTS_ADDRESS_MAX, "%s", last);
-    return 0;
-}
-
-static int choose_addresses(struct up *up, struct err *err)
-{
-    CLEANUP(state_endpoints_fini) struct state_endpoints last = {0};
-    int r;
-
-    state_endpoints_read(&last, up->folder, NULL); /* none: the first start */
-    r = choose_inner(up, PROGRAM_OPERATOR, last.operator_url, err);
-    if (r == 0)
-        r = choose_inner(up, PROGRAM_LEDGER, last.ledger_url, err);
-    if (r == 0)
-        r = choose_gateway(up, last.gateway_url, err);
-    return r;
-}
-
-static void url_of(const struct up *up, int program, char out[PORTS_ADDRESS_MAX + 8])
-{
-    snprintf(out, PORTS_ADDRESS_MAX + 8, "http://%s", up->addresses[program]);
-}
-
-static int write_endpoints(const struct up *up, struct err *err)
-{
-    char urls[PROGRAM_COUNT][PORTS_ADDRESS_MAX + 8];
-    struct state_endpoints endpoints = {urls[PROGRAM_OPERATOR], urls[PROGRAM_GATEWAY],
-                                        urls[PROGRAM_LEDGER]};
-
-    for (int i = 0; i < PROGRAM_COUNT; i++)
-        url_of(up, i, urls[i]);
-    return state_endpoints_write(&endpoints, up->folder, err);
-}
-
-/* --- command lines --------------------------------------------------------------------------- */
-
-/* Adds "--option value"; with `below` the value is a path below the state folder. */
-static int add_option(struct up *up, int program, const char *option, const char *value, bool below,
-                      struct err *err)
-{
-    CLEANUP(mem_freep) char *path = below ? path_join(up->folder, value) : mem_strdup(value);
-    int r;
-
-    if (path == NULL)
-        return err_no_memory(err);
-    r = child_add_arg(&up->children[program], option, err);
-    return r < 0 ? r : child_add_arg(&up->children[program], path, err);
-}
-
-static int add_operator_options(struct up *up, struct err *err)
-{
-    CLEANUP(mem_freep) char *agent = NULL;
-    int r = state_binary(&agent, "spate-agent", err);
-
-    if (r == 0)
-        r = add_option(up, PROGRAM_OPERATOR, "--platform", "local", false, err);
-    if (r == 0)
-        r = add_option(up, PROGRAM_OPERATOR, "--state", up->folder, false, err);
-    if (r == 0)
-        r = add_option(up, PROGRAM_OPERATOR, "--agent-binary", agent, false, err);
-    return r;
-}
-
-static int add_ledger_options(struct up *up, struct err *err)
-{
-    int r = add_option(up, PROGRAM_LEDGER, "--db", "ledger/ledger.db", true, err);
-
-    if (r == 0)
-        r = add_option(up, PROGRAM_LEDGER, "--token-public-key", "token.pub", true, err);
-    return r;
-}
-
-static int add_gateway_options(struct up *up, struct err *err)
-{
-    char operator_url[PORTS_ADDRESS_MAX + 8];
-    char ledger_url[PORTS_ADDRESS_MAX + 8];
-    int r;
-
-    url_of(up, PROGRAM_OPERATOR, operator_url);
-    url_of(up, PROGRAM_LEDGER, ledger_url);
-    r = add_option(up, PROGRAM_GATEWAY, "--state", "gateway", true, err);
-    if (r == 0)
-        r = add_option(up, PROGRAM_GATEWAY, "--operator", operator_url, false, err);
-    if (r == 0)
-        r = add_option(up, PROGRAM_GATEWAY, "--credential-file", "gateway-secret", true, err);
-    if (r == 0)
-        r = add_option(up, PROGRAM_GATEWAY, "--ledger", ledger_url, false, err);
-    if (r == 0)
-        r = add_option(up, PROGRAM_GATEWAY, "--name", "gateway-0", false, err);
-    return r;
-}
 
 static void child_exited(void *user, struct child *child, int64_t status, int signal_number)
 {
@@ -276,11 +66,6 @@ static void child_stopped(void *user, struct child *child);
 
 static int prepare_child(struct up *up, int program, struct err *err)
 {
-    static int (*const add_options[PROGRAM_COUNT])(struct up *up, struct err *err) = {
-        [PROGRAM_OPERATOR] = add_operator_options,
-        [PROGRAM_LEDGER] = add_ledger_options,
-        [PROGRAM_GATEWAY] = add_gateway_options,
-    };
     struct child *child = &up->children[program];
     CLEANUP(mem_freep) char *binary = NULL;
     char name[64];
@@ -294,12 +79,12 @@ static int prepare_child(struct up *up, int program, struct err *err)
     child->on_stopped = child_stopped;
     child->user = up;
     if (r == 0)
-        r = add_options[program](up, err);
+        r = up_add_options(up, program, err);
     if (r == 0)
-        r = add_option(up, program, "--listen", up->addresses[program], false, err);
+        r = up_add_option(up, program, "--listen", up->addresses[program], false, err);
     snprintf(name, sizeof(name), "run/%s.address", program_names[program]);
     if (r == 0)
-        r = add_option(up, program, "--address-file", name, true, err);
+        r = up_add_option(up, program, "--address-file", name, true, err);
     if (r < 0)
         return r;
     up->address_files[program] = path_join(up->folder, name);
@@ -494,7 +279,7 @@ static void poll_ready(void *object)
 
 static int bring_up(struct up *up, struct err *err)
 {
-    int r = make_folders(up, err);
+    int r = up_make_folders(up, err);
 
     for (int i = 0; r == 0 && i < PROGRAM_COUNT; i++) {
         struct child old = {.name = program_names[i]};
@@ -505,11 +290,11 @@ static int bring_up(struct up *up, struct err *err)
         r = child_end_leftover(&old, err);
     }
     if (r == 0)
-        r = choose_addresses(up, err);
+        r = up_choose_addresses(up, err);
     for (int i = 0; r == 0 && i < PROGRAM_COUNT; i++)
         r = prepare_child(up, i, err);
     if (r == 0)
-        r = write_endpoints(up, err);
+        r = up_write_endpoints(up, err);
     if (r == 0)
         r = loop_on_signal(&up->loop, SIGINT, interrupted, up, err);
     if (r == 0)
@@ -537,7 +322,7 @@ static void up_fini(struct up *up)
 
 static int run(int argc, char **argv)
 {
-    struct settings settings = {0};
+    struct up_settings settings = {0};
     struct up up = {.settings = &settings, .lock_fd = -1, .exit_code = CLI_OK};
     struct err err = {0};
     int positionals;

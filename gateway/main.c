@@ -17,7 +17,7 @@ static const struct arg_option options[] = {
     },
     {
         .name = "operator",
-        .kind = ARG_TEXT,
+        .kind = ARG_URL,
         .offset = offsetof(struct gateway_settings, operator_url),
         .value_name = "URL",
         .help = "the operator's endpoint",
@@ -33,7 +33,7 @@ static const struct arg_option options[] = {
     },
     {
         .name = "ledger",
-        .kind = ARG_TEXT,
+        .kind = ARG_URL,
         .offset = offsetof(struct gateway_settings, ledger_url),
         .value_name = "URL",
         .help = "the ledger's endpoint",
@@ -41,7 +41,7 @@ static const struct arg_option options[] = {
     },
     {
         .name = "listen",
-        .kind = ARG_TEXT,
+        .kind = ARG_ADDRESS,
         .offset = offsetof(struct gateway_settings, listen),
         .value_name = "ADDRESS",
         .initial = "127.0.0.1:8080",
@@ -101,13 +101,16 @@ const struct arg_command gateway_command = {
 int main(int argc, char **argv)
 {
     struct gateway_settings settings = {0};
+    struct err err = {0};
     int r = program_arguments(&gateway_command, argc, argv, &settings, NULL);
 
     if (r != PROGRAM_RUN)
         return r;
-    if (!str_is_dns_label(str_of(settings.name)))
-        return program_fail(&gateway_command, PROGRAM_USAGE,
-                            "--name must be a DNS label: a-z, 0-9 and '-'");
+    if (!str_is_dns_label(str_of(settings.name))) {
+        err_set(&err, ERR_INVALID, "--name %.80s: expected a DNS label: a-z, 0-9 and '-'",
+                settings.name);
+        return program_fail(&gateway_command, PROGRAM_USAGE, err_message(&err));
+    }
     program_log(&gateway_command, &settings.program);
     return gateway_run(&settings);
 }

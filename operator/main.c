@@ -36,7 +36,7 @@ static const struct arg_option options[] = {
      .required = true,
      .help = "folder for objects, pods and secrets"},
     {.name = "listen",
-     .kind = ARG_TEXT,
+     .kind = ARG_ADDRESS,
      .offset = offsetof(struct settings, listen),
      .value_name = "ADDRESS",
      .initial = "127.0.0.1:0",
@@ -48,7 +48,7 @@ static const struct arg_option options[] = {
      .required = true,
      .help = "the program that runs in each pod"},
     {.name = "ledger",
-     .kind = ARG_TEXT,
+     .kind = ARG_URL,
      .offset = offsetof(struct settings, ledger),
      .value_name = "URL",
      .help = "the ledger (default: the one in endpoints.json of the state folder)"},
@@ -121,7 +121,8 @@ static int check_settings(struct settings *settings, struct err *err)
 {
     if (realpath(settings->agent_binary, settings->agent) == NULL ||
         access(settings->agent, X_OK) < 0)
-        return err_set(err, ERR_NOT_FOUND, "--agent-binary %s: no such program",
+        return err_set(err, ERR_NOT_FOUND,
+                       "--agent-binary %s: no such program: give the path of spate-agent",
                        settings->agent_binary);
     return 0;
 }
@@ -146,8 +147,8 @@ static int run(struct settings *settings, struct err *err)
         endpoints_close(&e);
     local_free(e.local);
     reconciler_free(e.reconciler);
-    metrics_free(e.metrics);
     loop_fini(&loop);
+    metrics_free(e.metrics); /* closing connections still count */
     return r;
 }
 

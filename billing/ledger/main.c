@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spate-ledger: the program. Serves until SIGTERM or SIGINT, then ends what is running. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -14,7 +18,7 @@ enum { DRAIN_MS = 10000, BODY_BYTES_MAX = INGEST_BYTES_MAX };
 
 static const struct arg_option options[] = {
     {.name = "listen",
-     .kind = ARG_TEXT,
+     .kind = ARG_ADDRESS,
      .offset = offsetof(struct ledger_settings, listen),
      .value_name = "ADDRESS",
      .initial = "127.0.0.1:8002",
@@ -154,6 +158,23 @@ static int serve(const struct ledger_settings *settings, struct ledger *ledger, 
     return r;
 }
 
+/* SQLite's own words would be "unable to open database file". */
+static int check_db(const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    size_t length = slash == NULL ? 0 : slash > path ? (size_t)(slash - path) : 1;
+    CLEANUP(mem_freep) char *folder = mem_strndup(length > 0 ? path : ".", length > 0 ? length : 1);
+    struct stat info;
+
+    if (folder == NULL)
+        return err_no_memory(err);
+    if (access(folder, W_OK | X_OK) < 0)
+        return err_errno(err, errno, "--db %s: its folder must be there and writable", path);
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return err_set(err, ERR_INVALID, "--db %s: it is no file: name the ledger's file", path);
+    return 0;
+}
+
 static int run(const struct ledger_settings *settings, struct err *err)
 {
     struct ledger_options ledger_options = {.path = settings->db, .settle_ms = settings->settle_ms};
@@ -163,6 +184,9 @@ static int run(const struct ledger_settings *settings, struct err *err)
     if (!settings->verify && settings->token_public_key == NULL)
         return err_set(err, ERR_INVALID,
                        "--token-public-key is missing; give the operator's public key file");
+    r = check_db(settings->db, err);
+    if (r < 0)
+        return r;
     r = ledger_open(&ledger, &ledger_options, err);
     if (r < 0)
         return r;

@@ -61,6 +61,8 @@ struct value_dict {
     size_t cap;
 };
 
+enum { VALUE_DEPTH_MAX = 128 }; /* of values inside values, when printed or compared */
+
 struct value value_none(void);
 struct value value_bool(bool b);
 struct value value_int(int64_t i);

@@ -3,6 +3,7 @@
 #ifndef SPATE_ENGINE_TEXT_TOKENIZER_PARTS_H
 #define SPATE_ENGINE_TEXT_TOKENIZER_PARTS_H
 
+#include "base/json.h"
 #include "engine/text/added.h"
 #include "engine/text/bpe.h"
 #include "engine/text/pretokenize.h"
@@ -39,6 +40,11 @@ int tokenizer_add_token(struct tokenizer *t, const struct added_token *token, bo
                         struct err *err);
 int tokenizer_add_stop_id(struct tokenizer *t, int64_t id, struct err *err);
 int tokenizer_set_chat_template(struct tokenizer *t, struct str source, struct err *err);
+/* Reads tokenizer.json. */
+int tokenizer_read_json(struct tokenizer *t, struct str text, struct err *err);
+extern const struct json_limits tokenizer_file_limits;
+/* A boolean member, `standard` where it is not given; negative: it is none. */
+int tokenizer_read_flag(const json_t *object, const char *key, bool standard, struct err *err);
 /* Reads generation_config.json. */
 int tokenizer_read_generation(struct tokenizer *t, struct str text, struct err *err);
 

@@ -18,6 +18,7 @@ dev_lint() {
     lint_licence
     lint_places
     lint_merges
+    lint_pages
     lint_format
     lint_sizes
     [ $tidy = no ] || lint_tidy
@@ -78,6 +79,25 @@ lint_places() {
 
 lint_merges() {
     lint_found 'a mark of a merge' "$(tree_files | xargs -r grep -nIE '^(<{7}|>{7})( |$)' || true)"
+}
+
+# What a page points at is there: links within the tree, and files of ours that it names.
+lint_pages() {
+    local page target files
+
+    files=$(tree_files)
+    lint_found 'a link to nothing' "$(grep '\.md$' <<<"$files" | while read -r page; do
+        { grep -oE '\]\([^)#:]+' "$page" || true; } | sed 's/^](//' | while read -r target; do
+            case $target in http | https | mailto) continue ;; esac
+            [ -e "$(dirname "$page")/$target" ] || printf '%s: %s\n' "$page" "$target"
+        done
+    done)"
+    lint_found 'a file that is not there' "$(grep '\.md$' <<<"$files" | while read -r page; do
+        { grep -oE '`[a-z_/]+\.(c|h|sh|py)`' "$page" || true; } | tr -d '`' | sort -u |
+            while read -r target; do
+                grep -qE "(^|/)$target\$" <<<"$files" || printf '%s: %s\n' "$page" "$target"
+            done
+    done)"
 }
 
 lint_format() {

@@ -14,8 +14,8 @@ dev_test() {
     [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan)
     for part in "${parts[@]}"; do
         case $part in
-        lint | unit | local | parity | clients | asan | cluster) ;;
-        *) die "test: no part '$part'; there are lint, unit, local, parity, clients, asan and cluster" ;;
+        lint | unit | local | parity | clients | asan | cluster | tsan) ;;
+        *) die "test: no part '$part'; there are lint, unit, local, parity, clients, asan, cluster and tsan" ;;
         esac
     done
     if in_ci; then
@@ -90,14 +90,19 @@ test_missing() {
 # test_ctest PRESET LABEL JOBS: runs the tests of a label and adds them up. A label without tests is
 # a failure: a filter that matches nothing must not look like success.
 test_ctest() {
-    local log=build/$1/ctest-$2.log counts total failed
+    test_ctest_log "build/$1/ctest-$2.log" "$2" --test-dir "build/$1" -L "^$2\$" -j "$3"
+}
 
-    ctest --test-dir "build/$1" -L "^$2\$" -j "$3" --output-on-failure --no-tests=error 2>&1 |
-        tee "$log" >&2 || true
+# test_ctest_log LOG WHAT OPTION...
+test_ctest_log() {
+    local log=$1 what=$2 counts total failed
+
+    shift 2
+    ctest "$@" --output-on-failure --no-tests=error 2>&1 | tee "$log" >&2 || true
     # "97% tests passed, 2 tests failed out of 61"
     counts=$(sed -n 's/.*tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$log")
     if [ -z "$counts" ]; then
-        say "test: FAILED: no test of '$2' ran"
+        say "test: FAILED: no test of '$what' ran"
         test_add 0 1
         return
     fi
@@ -132,6 +137,12 @@ test_clients() {
 test_cluster() {
     . scripts/dev/cluster.sh
     test_cluster_all
+}
+
+# Not part of a plain ./dev test.
+test_tsan() {
+    . scripts/dev/tsan.sh
+    test_tsan_all
 }
 
 # The unit suite once more, under AddressSanitizer and UndefinedBehaviorSanitizer.

@@ -22,6 +22,8 @@ struct values {
     int64_t size;
     struct arg_list models;
     const char *output;
+    const char *connect, *url;
+    int64_t limit;
 };
 
 static const char *const outputs[] = {"table", "json", "yaml", NULL};
@@ -39,6 +41,10 @@ static const struct arg_option options[] = {
     {"model", 'm', ARG_LIST, offsetof(struct values, models), "NAME", NULL, "a model"},
     {"output", 'o', ARG_TEXT, offsetof(struct values, output), "FORMAT", "table", "format",
      .choices = outputs},
+    {"connect", 0, ARG_ADDRESS, offsetof(struct values, connect), "ADDRESS", "[::1]:0", "a peer"},
+    {"url", 0, ARG_URL, offsetof(struct values, url), "URL", "https://spate.test", "a page"},
+    {"limit", 0, ARG_BYTES, offsetof(struct values, limit), "SIZE", "4096", "a lower limit",
+     .min = 4096, .max = INT64_MAX},
 };
 
 static const struct arg_command command = {
@@ -132,6 +138,14 @@ static void explains_mistakes_in_one_line(void **state)
         {"--size -1", "--size -1: expected a size"},
         {"--verbose=maybe", "--verbose maybe: expected no value, true or false"},
         {"--no-listen", "unknown option --no-listen"},
+        {"--connect here", "--connect here: expected an address such as 127.0.0.1:8000"},
+        {"--connect 127.0.0.1", "--connect 127.0.0.1: expected an address"},
+        {"--connect 127.0.0.1:65536", "--connect 127.0.0.1:65536: expected an address"},
+        {"--url ftp://x", "--url ftp://x: expected a URL such as http://127.0.0.1:8000"},
+        {"--url http://", "--url http://: expected a URL"},
+        {"--url localhost:80", "--url localhost:80: expected a URL"},
+        {"--limit 1", "--limit 1: must be at least 4096 bytes"},
+        {"-o", "--output: a value is missing: write --output FORMAT"},
         {"-o xml", "--output xml: expected one of table, json, yaml"},
         {"a b c", "unexpected argument c: usage: spate test [options] FILE..."},
     };
