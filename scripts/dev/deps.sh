@@ -11,7 +11,10 @@ dev_deps() {
 
     [ ${#groups[@]} -gt 0 ] || groups=(build)
     [ "${groups[*]}" = all ] && groups=(build check clients)
-    missing=$(for group in "${groups[@]}"; do packages_missing "$group"; done)
+    missing=$(
+        for group in "${groups[@]}"; do packages_missing "$group"; done
+        deps_llhttp_missing "${groups[@]}"
+    )
     if [ -n "$missing" ]; then
         deps_system_supported
         deps_install $missing
@@ -19,9 +22,16 @@ dev_deps() {
     if [[ " ${groups[*]} " == *" build "* ]]; then
         llhttp_present || {
             deps_system_supported
-            llhttp_get
+            llhttp_fetch bookworm trixie
         }
         deps_cmake_new_enough
+    fi
+}
+
+# deps_llhttp_missing GROUP...: the package, where the system has one and the build wants it.
+deps_llhttp_missing() {
+    if [[ " $* " == *" build "* ]] && ! llhttp_present && llhttp_is_packaged; then
+        printf 'libllhttp-dev\n'
     fi
 }
 

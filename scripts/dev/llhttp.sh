@@ -11,15 +11,12 @@ llhttp_present() {
     [ -r /usr/include/llhttp.h ] || [ -r "$LLHTTP_FOLDER/usr/include/llhttp.h" ]
 }
 
-llhttp_get() {
+# Debian 12 is the one supported system without it.
+llhttp_is_packaged() {
     local VERSION_CODENAME=''
 
     . /etc/os-release
-    if [ "$VERSION_CODENAME" = bookworm ]; then
-        llhttp_fetch bookworm trixie
-    else
-        deps_install libllhttp-dev
-    fi
+    [ "$VERSION_CODENAME" != bookworm ]
 }
 
 # llhttp_fetch OWN_SUITE SUITE
