@@ -10,6 +10,7 @@ enum {
     CRD_REPLICAS_DEFAULT = 1, /* also in mode Auto, where it is not obeyed */
     CRD_REPLICAS_MAX = 1000,
     CRD_WARMUPS_MAX = 16,
+    CRD_FROM_NAMESPACES_MAX = 64,
     CRD_DECISIONS_MAX = 16,
     CRD_PODS_MAX = 2 * CRD_REPLICAS_MAX, /* those that come and those that still drain */
 };
@@ -36,6 +37,9 @@ struct crd_model_spec {
     int64_t kv_cache_mib;   /* 0: the agent's choice */
     int64_t threads;        /* 0: the agent's choice */
     int64_t chunk_tokens;   /* 0: the agent's choice */
+
+    struct crd_name *from_namespaces; /* whose routes may name it; "*" is all */
+    int from_namespace_count;
 
     int mode;         /* enum crd_scaling_mode */
     int64_t replicas; /* obeyed in mode Manual only */

@@ -213,6 +213,9 @@ static void on_object(void *user, enum platform_change change, struct crd_object
     case CRD_MODEL_DEPLOYMENT:
         set_model(r, object, deleted);
         break;
+    case CRD_MODEL_ROUTE:
+        set_route(r, object, deleted);
+        break;
     case CRD_TENANT:
         set_tenant(r, object, deleted);
         break;

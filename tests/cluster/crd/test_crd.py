@@ -103,7 +103,7 @@ class Definitions(unittest.TestCase):
         cls.own_cluster = make_cluster()
         definitions = run(BIN / "spate-crd", "yaml").stdout
         run("kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-", input=definitions)
-        for plural in ("modeldeployments", "tenants", "pricebooks"):
+        for plural in ("modeldeployments", "modelroutes", "tenants", "pricebooks"):
             wait_until_served(plural + ".spate.dev")
 
     @classmethod
