@@ -24,20 +24,19 @@ void pass_event(struct pass *p, bool warning, const char *reason, struct str not
     p->r->platform->ops->event_record(p->r->platform, p->m->object, warning, reason, note);
 }
 
-static const struct crd_condition *find_condition(const struct crd_model_status *status,
-                                                  const char *type)
+void condition_stamp(struct crd_condition *condition, const struct crd_condition *seen,
+                     int seen_count, int64_t wall_ms)
 {
-    for (int i = 0; i < status->condition_count; i++) {
-        if (str_is(status->conditions[i].type, type))
-            return &status->conditions[i];
+    condition->last_transition_ms = wall_ms;
+    for (int i = 0; i < seen_count; i++) {
+        if (str_eq(seen[i].type, condition->type) && seen[i].status == condition->status)
+            condition->last_transition_ms = seen[i].last_transition_ms;
     }
-    return NULL;
 }
 
 void pass_condition(struct pass *p, const char *type, enum crd_truth truth, const char *reason,
                     const char *format, ...)
 {
-    const struct crd_condition *before = find_condition(p->seen, type);
     struct crd_condition *out = &p->next.conditions[p->next.condition_count++];
     char text[1024];
     va_list args;
@@ -50,11 +49,9 @@ void pass_condition(struct pass *p, const char *type, enum crd_truth truth, cons
         .status = (int)truth,
         .reason = str_of(reason),
         .message = must_str(arena_str(&p->arena, str_of(text))),
-        .last_transition_ms = before != NULL && before->status == (int)truth
-                                  ? before->last_transition_ms
-                                  : p->wall_ms,
         .observed_generation = p->m->object->generation,
     };
+    condition_stamp(out, p->seen->conditions, p->seen->condition_count, p->wall_ms);
 }
 
 /* The first pod that has something to say about why it is not ready. */

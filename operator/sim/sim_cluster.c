@@ -138,8 +138,10 @@ void sim_new_version(struct sim *sim, struct crd_object *object)
 
 void sim_object_key(const struct crd_object *object, char out[160])
 {
-    if (object->kind->namespaced)
+    if (object->kind->id == CRD_MODEL_DEPLOYMENT)
         snprintf(out, 160, "%s/%s", object->name_space, object->name);
+    else if (object->kind->namespaced)
+        snprintf(out, 160, "%s:%s/%s", object->kind->singular, object->name_space, object->name);
     else
         snprintf(out, 160, "%s:%s", object->kind->singular, object->name);
 }
