@@ -88,6 +88,20 @@ struct crd_pending_create {
     struct str template_hash;
 };
 
+enum crd_capacity_type {
+    CRD_CAPACITY_SPOT,
+    CRD_CAPACITY_ON_DEMAND,
+    CRD_CAPACITY_RESERVED,
+    CRD_CAPACITY_COUNT
+};
+
+/* Pods on one kind of capacity. */
+struct crd_capacity {
+    int type; /* enum crd_capacity_type */
+    int64_t replicas;
+    int64_t ready_replicas;
+};
+
 struct crd_model_status {
     int64_t observed_generation;
     int64_t replicas; /* pods that exist, draining ones included */
@@ -95,6 +109,8 @@ struct crd_model_status {
     int64_t desired_replicas;
     struct str selector;                       /* of its pods: CRD_POD_MODEL_LABEL=<model> */
     int64_t phase_counts[CRD_POD_PHASE_COUNT]; /* of pods, by enum crd_pod_phase */
+    struct crd_capacity *capacities;           /* those that pods are known to be on */
+    int capacity_count;
     struct crd_condition *conditions;
     int condition_count;
     struct crd_decision *decisions; /* newest first */
