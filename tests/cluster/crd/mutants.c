@@ -239,8 +239,8 @@ static void change_value(const struct mutation *m, const struct spot *spot)
         change_list(m, spot, value);
     else if (json_is_object(value))
         change_object(m, value);
-    else if (value_near(spot->field, m->rng) != NULL)
-        set_at(spot, value_near(spot->field, m->rng));
+    else if ((value = value_near(spot->field, m->rng)) != NULL)
+        set_at(spot, value);
 }
 
 static void mutate(struct mutation *m)
