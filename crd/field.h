@@ -92,7 +92,13 @@ struct crd_scale {
     const char *selector; /* of the pods, as text */
 };
 
-enum crd_kind_id { CRD_MODEL_DEPLOYMENT, CRD_TENANT, CRD_PRICE_BOOK, CRD_KIND_COUNT };
+enum crd_kind_id {
+    CRD_MODEL_DEPLOYMENT,
+    CRD_MODEL_ROUTE,
+    CRD_TENANT,
+    CRD_PRICE_BOOK,
+    CRD_KIND_COUNT
+};
 
 #define CRD_GROUP       "spate.dev"
 #define CRD_VERSION     "v1alpha1"

@@ -9,6 +9,7 @@
 
 const struct crd_kind *const crd_kinds[CRD_KIND_COUNT] = {
     [CRD_MODEL_DEPLOYMENT] = &crd_kind_model_deployment,
+    [CRD_MODEL_ROUTE] = &crd_kind_model_route,
     [CRD_TENANT] = &crd_kind_tenant,
     [CRD_PRICE_BOOK] = &crd_kind_price_book,
 };

@@ -6,13 +6,18 @@
 #include "crd/field.h"
 
 extern const struct crd_kind crd_kind_model_deployment;
+extern const struct crd_kind crd_kind_model_route;
 extern const struct crd_kind crd_kind_tenant;
 extern const struct crd_kind crd_kind_price_book;
 
 #define CRD_DNS_LABEL  "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-#define CRD_KIND_NAMES "ModelDeployment, Tenant or PriceBook"
+#define CRD_KIND_NAMES "ModelDeployment, ModelRoute, Tenant or PriceBook"
 
 #define CRD_DNS_LABEL_MEANS "lower-case letters, digits and inner dashes"
+
+/* What clients may call a model or a route by. */
+#define CRD_MODEL_NAME       "^[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?$"
+#define CRD_MODEL_NAME_MEANS "letters, digits and inner '.', '_', ':' and '-'"
 
 /* Of a model as "namespace/name". */
 #define CRD_LABEL_PART "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

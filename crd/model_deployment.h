@@ -10,6 +10,7 @@ enum {
     CRD_REPLICAS_DEFAULT = 1, /* also in mode Auto, where it is not obeyed */
     CRD_REPLICAS_MAX = 1000,
     CRD_WARMUPS_MAX = 16,
+    CRD_FROM_NAMESPACES_MAX = 64,
     CRD_DECISIONS_MAX = 16,
     CRD_PODS_MAX = 2 * CRD_REPLICAS_MAX, /* those that come and those that still drain */
 };
@@ -36,6 +37,9 @@ struct crd_model_spec {
     int64_t kv_cache_mib;   /* 0: the agent's choice */
     int64_t threads;        /* 0: the agent's choice */
     int64_t chunk_tokens;   /* 0: the agent's choice */
+
+    struct crd_name *from_namespaces; /* whose routes may name it; "*" is all */
+    int from_namespace_count;
 
     int mode;         /* enum crd_scaling_mode */
     int64_t replicas; /* obeyed in mode Manual only */
@@ -84,6 +88,20 @@ struct crd_pending_create {
     struct str template_hash;
 };
 
+enum crd_capacity_type {
+    CRD_CAPACITY_SPOT,
+    CRD_CAPACITY_ON_DEMAND,
+    CRD_CAPACITY_RESERVED,
+    CRD_CAPACITY_COUNT
+};
+
+/* Pods on one kind of capacity. */
+struct crd_capacity {
+    int type; /* enum crd_capacity_type */
+    int64_t replicas;
+    int64_t ready_replicas;
+};
+
 struct crd_model_status {
     int64_t observed_generation;
     int64_t replicas; /* pods that exist, draining ones included */
@@ -91,6 +109,8 @@ struct crd_model_status {
     int64_t desired_replicas;
     struct str selector;                       /* of its pods: CRD_POD_MODEL_LABEL=<model> */
     int64_t phase_counts[CRD_POD_PHASE_COUNT]; /* of pods, by enum crd_pod_phase */
+    struct crd_capacity *capacities;           /* those that pods are known to be on */
+    int capacity_count;
     struct crd_condition *conditions;
     int condition_count;
     struct crd_decision *decisions; /* newest first */

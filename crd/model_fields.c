@@ -51,8 +51,8 @@ static const struct crd_field rows[] = {
         .type = CRD_STRING,
         .min_length = 1,
         .max_length = CRD_NAME_MAX,
-        .pattern = "^[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?$",
-        .pattern_means = "letters, digits and inner '.', '_', ':' and '-'",
+        .pattern = CRD_MODEL_NAME,
+        .pattern_means = CRD_MODEL_NAME_MEANS,
         SPEC(name),
         .describe = "What clients call the model by; metadata.name when absent. Namespace, slash "
                     "and metadata.name always work as well.",
@@ -105,6 +105,31 @@ static const struct crd_field rows[] = {
         SPEC(chunk_tokens),
         .describe = "How many tokens of a prompt are computed in one step, so that a long prompt "
                     "does not hold up others; chosen by the engine when absent.",
+    },
+    {
+        .path = "spec.routing",
+        .type = CRD_OBJECT,
+        .default_json = "{}",
+        .describe = "Who may send requests to the model by a ModelRoute.",
+    },
+    {
+        .path = "spec.routing.fromNamespaces",
+        .type = CRD_LIST,
+        .max_length = CRD_FROM_NAMESPACES_MAX,
+        .is_set = true,
+        CRD_PLACE_LIST(struct crd_model_spec, from_namespaces, from_namespace_count),
+        .describe = "Namespaces whose ModelRoutes may name this model, beside its own. A lone star "
+                    "means all.",
+    },
+    {
+        .path = "spec.routing.fromNamespaces[]",
+        .type = CRD_STRING,
+        .min_length = 1,
+        .max_length = CRD_NAME_MAX,
+        .pattern = "^(\\*|" CRD_LABEL_PART ")$",
+        .pattern_means = "the name of a namespace, or a star for all",
+        CRD_PLACE(struct crd_name, text),
+        .describe = "One namespace.",
     },
     {
         .path = "spec.scaling",

@@ -6,6 +6,9 @@
 static const char *const phase_values[] = {"Pending",  "Loading", "Ready",
                                            "Draining", "Failed",  NULL};
 
+static const char *const capacity_values[] = {"Spot", "OnDemand", "Reserved", NULL};
+
+#define CAPACITY(member) CRD_PLACE(struct crd_capacity, member)
 #define STATUS(member)   CRD_PLACE(struct crd_model_status, member)
 #define DECISION(member) CRD_PLACE(struct crd_decision, member)
 #define PHASE(phase)     CRD_PLACE(struct crd_model_status, phase_counts[CRD_POD_##phase])
@@ -102,6 +105,44 @@ static const struct crd_field rows[] = {
         .max = CRD_PODS_MAX,
         PHASE(FAILED),
         .describe = "They can not serve; status.pods says why.",
+    },
+    {
+        .path = "status.capacity",
+        .type = CRD_LIST,
+        .max_length = CRD_CAPACITY_COUNT,
+        .list_keys = {"type"},
+        CRD_PLACE_LIST(struct crd_model_status, capacities, capacity_count),
+        .describe = "How many of the replicas are on which kind of capacity, as far as their "
+                    "machines say.",
+    },
+    {
+        .path = "status.capacity[]",
+        .type = CRD_OBJECT,
+        .describe = "One kind of capacity.",
+    },
+    {
+        .path = "status.capacity[].type",
+        .type = CRD_ENUM,
+        .required = true,
+        .values = capacity_values,
+        CAPACITY(type),
+        .describe = "How the machines are paid for. Spot machines are cheap and may be reclaimed.",
+    },
+    {
+        .path = "status.capacity[].replicas",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = CRD_PODS_MAX,
+        CAPACITY(replicas),
+        .describe = "Replicas there, those that start or drain included.",
+    },
+    {
+        .path = "status.capacity[].readyReplicas",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = CRD_PODS_MAX,
+        CAPACITY(ready_replicas),
+        .describe = "Those of them that take requests.",
     },
     {
         .path = "status.conditions",

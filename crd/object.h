@@ -25,6 +25,11 @@ enum {
 
 #define CRD_NAMESPACE_DEFAULT "default"
 
+/* A text in a list of texts. */
+struct crd_name {
+    struct str text;
+};
+
 struct crd_object {
     const struct crd_kind *kind;
     int references;

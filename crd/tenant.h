@@ -17,10 +17,6 @@ struct crd_tenant_key {
     uint8_t sha256[SHA256_BYTES]; /* of the whole key text, "sk-spate-..." */
 };
 
-struct crd_name {
-    struct str text;
-};
-
 struct crd_tenant_spec {
     struct crd_tenant_key *keys;
     int key_count;

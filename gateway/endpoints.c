@@ -41,6 +41,27 @@ static void put_model(struct json_writer *w, const struct gw_model *m, bool shor
     json_close(w, '}');
 }
 
+static void put_route(struct json_writer *w, const struct routes_route *route, bool short_name)
+{
+    json_open(w, '{');
+    json_put_str(w, "id", short_name ? route->short_name : route->name);
+    json_put_text(w, "object", "model");
+    json_put_i64(w, "created", route->created_s);
+    json_put_str(w, "owned_by", route->name_space);
+    json_close(w, '}');
+}
+
+static void list_routes(struct json_writer *w, const struct table *t,
+                        const struct gw_tenant *tenant)
+{
+    for (int i = 0; t->routes != NULL && i < t->routes->route_count; i++) {
+        const struct routes_route *route = &t->routes->routes[i];
+
+        if (table_may_use_route(tenant, route))
+            put_route(w, route, route->short_name.len > 0);
+    }
+}
+
 static void list_models(struct gateway *g, struct http_exchange *x, const struct gw_key *key)
 {
     struct json_writer w;
@@ -59,6 +80,7 @@ static void list_models(struct gateway *g, struct http_exchange *x, const struct
         if (table_may_use(key->tenant, m))
             put_model(&w, m, m->short_name[0] != '\0');
     }
+    list_routes(&w, &g->table, key->tenant);
     json_close(&w, ']');
     json_close(&w, '}');
     http_respond(x, body.failed ? 500 : 200, "application/json", buf_str(&body));
@@ -69,11 +91,12 @@ static void one_model(struct gateway *g, struct http_exchange *x, const struct g
                       struct str name)
 {
     const struct gw_model *m = table_model(&g->table, key->tenant, name);
+    const struct routes_route *route = m == NULL ? table_route(&g->table, key->tenant, name) : NULL;
     struct openai_error error;
     struct json_writer w;
     struct buf body;
 
-    if (m == NULL) {
+    if (m == NULL && route == NULL) {
         openai_error_set(&error, OPENAI_NO_MODEL, "model",
                          "the model '%.*s' does not exist or is not for this key",
                          STR_ARG(str_slice(name, 0, 130)));
@@ -82,7 +105,10 @@ static void one_model(struct gateway *g, struct http_exchange *x, const struct g
     }
     buf_init(&body, 4096);
     json_writer_init(&w, &body);
-    put_model(&w, m, str_is(name, m->short_name));
+    if (m != NULL)
+        put_model(&w, m, str_is(name, m->short_name));
+    else
+        put_route(&w, route, str_eq(name, route->short_name));
     http_respond(x, 200, "application/json", buf_str(&body));
     buf_fini(&body);
 }

@@ -47,6 +47,7 @@ void flight_free(struct flight *f)
     openai_assembler_free(f->assembler);
     buf_fini(&f->error_body);
     mem_free(f->public_model);
+    mem_free(f->route_name);
     mem_free(f->ids);
     mem_free(f->records);
     mem_free(f);
@@ -199,7 +200,7 @@ void flight_requeue(struct flight *f)
     gateway_load_changed(f->g, f->model);
 }
 
-static bool can_wait(const struct flight *f)
+bool flight_can_wait(const struct flight *f)
 {
     return f->model->listed && (f->model->can_wake || f->model->pods != NULL);
 }
@@ -209,7 +210,7 @@ static void enqueue(struct flight *f)
     struct gateway *g = f->g;
     struct openai_error error;
 
-    if (!can_wait(f)) {
+    if (!flight_can_wait(f)) {
         openai_error_set(
             &error, OPENAI_UNAVAILABLE, "model", "model '%s' has no pods: %s", f->model->name,
             f->model->hold_reason[0] != '\0' ? f->model->hold_reason : "its maxReplicas is 0");
@@ -235,7 +236,9 @@ static void enqueue(struct flight *f)
 
 static void sweep_queued(struct flight *f, int64_t now_ms)
 {
-    if (!can_wait(f)) {
+    if (flight_fall_back(f, now_ms))
+        return;
+    if (!flight_can_wait(f)) {
         gw_queue_remove(&f->g->table, f);
         flight_fail(f, OPENAI_UNAVAILABLE, "the model was deleted or can't run any more");
         return;
@@ -301,23 +304,9 @@ static void refuse(struct gateway *g, struct http_exchange *x, const struct open
     gateway_respond_error(x, error, retry_after_ms);
 }
 
-static int no_such_model(struct gateway *g, const struct gw_tenant *tenant, struct str name,
-                         struct openai_error *error)
-{
-    struct buf names;
-
-    buf_init(&names, 700);
-    table_list_names(&g->table, tenant, GATEWAY_NAMES_LISTED, &names);
-    openai_error_set(error, OPENAI_NO_MODEL, "model",
-                     "the model '%.*s' does not exist or is not for this key; it may use: %.*s",
-                     STR_ARG(str_slice(name, 0, 130)), STR_ARG(buf_str(&names)));
-    buf_fini(&names);
-    return -1;
-}
-
 static struct flight *flight_new(struct gateway *g, struct http_exchange *x,
                                  enum openai_endpoint endpoint, const struct openai_peek *peek,
-                                 struct gw_model *m)
+                                 const struct flight_choice *choice)
 {
     struct flight *f = mem_alloc(sizeof(*f));
     char id[ID_TEXT_LEN + 1];
@@ -325,21 +314,26 @@ static struct flight *flight_new(struct gateway *g, struct http_exchange *x,
     if (f == NULL)
         return NULL;
     f->public_model = mem_strndup(peek->model.ptr, peek->model.len);
-    if (f->public_model == NULL) {
+    if (choice->route != NULL)
+        f->route_name = mem_strndup(choice->route->name.ptr, choice->route->name.len);
+    if (f->public_model == NULL || (choice->route != NULL && f->route_name == NULL)) {
+        mem_free(f->public_model);
+        mem_free(f->route_name);
         mem_free(f);
         return NULL;
     }
     f->g = g;
     f->x = x;
     f->endpoint = endpoint;
-    f->id = id_make(g->clock, g->rng);
+    f->id = choice->id;
     id_format(f->id, id);
     snprintf(f->completion_id, sizeof(f->completion_id), "%s-%s",
              endpoint == OPENAI_CHAT ? "chatcmpl" : "cmpl", id);
     f->body = x->body;
-    f->model = m;
+    f->model = choice->model;
+    f->fallback_next = choice->fallback_next;
     f->admitted_ms = clock_wall_ms(g->clock);
-    f->arrived_mono_ms = gateway_now_ms(g);
+    f->arrived_mono_ms = f->joined_ms = gateway_now_ms(g);
     f->seed = peek->has_seed ? (uint64_t)peek->seed : rng_u64(g->rng);
     f->stream = peek->stream;
     f->include_usage = peek->include_usage;
@@ -372,18 +366,15 @@ void flight_start(struct gateway *g, struct http_exchange *x, enum openai_endpoi
     struct openai_peek peek;
     struct ticket ticket = {0};
     int64_t retry_after_ms = 0;
-    struct gw_model *m = NULL;
+    struct flight_choice choice = {.id = id_make(g->clock, g->rng)};
     struct flight *f;
 
     if (json_read_outline(&tree, x->body, &json_limits_default, "the body", &err) < 0)
         (void)openai_error_from(&error, OPENAI_BAD_JSON, NULL, &err);
-    else if (openai_peek(&peek, tree, &error) == 0) {
-        m = table_model(&g->table, key->tenant, peek.model);
-        if (m == NULL)
-            no_such_model(g, key->tenant, peek.model, &error);
-    }
-    if (m == NULL) {
-        refuse(g, x, &error, 0);
+    else if (openai_peek(&peek, tree, &error) == 0)
+        (void)flight_choose(&g->table, key->tenant, peek.model, &choice, &error);
+    if (choice.model == NULL) {
+        refuse(g, x, &error, 5000);
         return;
     }
     if (!meter_admission_open(g->meter)) {
@@ -396,7 +387,7 @@ void flight_start(struct gateway *g, struct http_exchange *x, enum openai_endpoi
         refuse(g, x, &error, retry_after_ms);
         return;
     }
-    f = flight_new(g, x, endpoint, &peek, m);
+    f = flight_new(g, x, endpoint, &peek, &choice);
     if (f == NULL) {
         void_ticket(&ticket);
         openai_error_set(&error, OPENAI_SERVER, NULL, "out of memory");

@@ -54,6 +54,8 @@ struct flight {
     struct str body; /* the exchange's */
     char *public_model;
     struct gw_model *model;
+    char *route_name;  /* namespace/name of the route that led to the model; NULL: none did */
+    int fallback_next; /* which of its fallbacks comes next */
     struct gw_tenant *tenant;
     struct ticket ticket;
     char key_id[USAGE_KEY_MAX + 1];
@@ -69,6 +71,7 @@ struct flight {
     struct flight *queue_previous, *queue_next;
     bool in_front;
     int64_t waiting_since_ms;
+    int64_t joined_ms; /* when it came to its model */
     int64_t last_comment_ms;
 
     /* The answer so far. */
@@ -147,7 +150,22 @@ void flight_out_finish(struct flight *f);
 /* Passes an agent's refusal of the request on. */
 void flight_out_agent_error(struct flight *f);
 
+/* flight_route.c: to which model. */
+struct flight_choice {
+    struct id128 id; /* given: of the request */
+    struct gw_model *model;
+    const struct routes_route *route; /* NULL: the model was named itself */
+    int fallback_next;
+};
+/* What the tenant means by this name; < 0: the error is set. */
+int flight_choose(const struct table *t, const struct gw_tenant *tenant, struct str name,
+                  struct flight_choice *out, struct openai_error *error);
+/* Moves a queued flight to the next fallback of its route, if its time has come. True: it moved (or
+ * ended, as there was no room). */
+bool flight_fall_back(struct flight *f, int64_t now_ms);
+
 /* flight.c */
+bool flight_can_wait(const struct flight *f);
 void flight_requeue(struct flight *f);
 void flight_fail(struct flight *f, enum openai_error_code code, const char *message);
 /* The answer is whole: final records, then the last byte. */

@@ -22,6 +22,11 @@ const struct metric_info gateway_metric_table[GATEWAY_METRIC_COUNT] = {
                                 METRIC_COUNTER,
                                 "Attempts that broke and went on elsewhere, by reason.",
                                 {"model", "reason"}},
+    [GATEWAY_METRIC_FELL_BACK] = {"spate_gateway_fallbacks_total",
+                                  METRIC_COUNTER,
+                                  "Requests that left their model for a fallback of their route, "
+                                  "by reason: they waited too long, or the model is gone.",
+                                  {"route", "model", "reason"}},
     [GATEWAY_METRIC_TOKENS] = {"spate_gateway_output_tokens_total",
                                METRIC_COUNTER,
                                "Tokens that came from pods.",
@@ -68,6 +73,14 @@ void gateway_metrics_resumed(struct gateway_metrics *m, const struct flight *f, 
     metric_add(
         metric_series(m->metrics[GATEWAY_METRIC_RESUMED], (const char *[]){f->model->name, reason}),
         1);
+}
+
+void gateway_metrics_fell_back(struct gateway_metrics *m, const struct flight *f, const char *to,
+                               const char *reason)
+{
+    metric_add(metric_series(m->metrics[GATEWAY_METRIC_FELL_BACK],
+                             (const char *[]){f->route_name, to, reason}),
+               1);
 }
 
 void gateway_metrics_tokens(struct gateway_metrics *m, const struct flight *f, int count)

@@ -14,6 +14,7 @@ enum gateway_metric {
     GATEWAY_METRIC_REQUESTS,
     GATEWAY_METRIC_REFUSED,
     GATEWAY_METRIC_RESUMED,
+    GATEWAY_METRIC_FELL_BACK,
     GATEWAY_METRIC_TOKENS,
     GATEWAY_METRIC_IN_FLIGHT,
     GATEWAY_METRIC_QUEUED,
@@ -34,6 +35,9 @@ int gateway_metrics_init(struct gateway_metrics *m, struct metrics *registry, st
 void gateway_metrics_done(struct gateway_metrics *m, const struct flight *f, const char *how);
 void gateway_metrics_refused(struct gateway_metrics *m, const char *code);
 void gateway_metrics_resumed(struct gateway_metrics *m, const struct flight *f, const char *reason);
+/* A request leaves its model for a fallback of its route: "waited", "gone". */
+void gateway_metrics_fell_back(struct gateway_metrics *m, const struct flight *f, const char *to,
+                               const char *reason);
 /* New tokens of a flight; the first ones are timed. */
 void gateway_metrics_tokens(struct gateway_metrics *m, const struct flight *f, int count);
 void gateway_metrics_collected(struct gateway_metrics *m, size_t count);

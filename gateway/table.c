@@ -17,6 +17,7 @@ int table_init(struct table *t)
     map_init(&t->names, ROUTES_MODELS_MAX * 2);
     map_init(&t->pods, ROUTES_PODS_MAX * 2);
     map_init(&t->keys, (size_t)ROUTES_TENANTS_MAX * ROUTES_KEYS_PER_TENANT_MAX);
+    map_init(&t->route_names, ROUTES_ROUTES_MAX * 2);
     return 0;
 }
 
@@ -61,6 +62,7 @@ void table_fini(struct table *t)
     map_fini(&t->names);
     map_fini(&t->pods);
     map_fini(&t->keys);
+    map_fini(&t->route_names);
     mem_free(t->key_items);
     routes_free(t->routes);
 }
@@ -300,7 +302,7 @@ static int set_all(struct table *t, const struct routes *routes)
 
 int table_apply(struct table *t, struct routes *routes, struct err *err)
 {
-    struct map keys;
+    struct map keys, route_names;
     struct gw_key *items = NULL;
     struct routes *old = t->routes;
 
@@ -310,16 +312,20 @@ int table_apply(struct table *t, struct routes *routes, struct err *err)
         return 0;
     }
     map_init(&keys, t->keys.max);
-    if (make_keys(t, routes, &keys, &items) < 0) {
+    map_init(&route_names, t->route_names.max);
+    if (make_keys(t, routes, &keys, &items) < 0 || table_map_routes(routes, &route_names) < 0) {
         map_fini(&keys);
+        map_fini(&route_names);
         mem_free(items);
         routes_free(routes);
         return err_no_memory(err);
     }
     unlist_all(t);
     map_fini(&t->keys);
+    map_fini(&t->route_names);
     mem_free(t->key_items);
     t->keys = keys;
+    t->route_names = route_names;
     t->key_items = items;
     t->routes = routes;
     t->incomplete = set_all(t, routes) < 0;
@@ -338,7 +344,7 @@ const struct gw_key *table_key(const struct table *t, struct str secret)
     return map_get(&t->keys, (struct str){(const char *)digest, sizeof(digest)});
 }
 
-static bool in_list(const struct str *list, int count, struct str name)
+bool table_in_list(const struct str *list, int count, struct str name)
 {
     for (int i = 0; i < count; i++) {
         if (str_is(list[i], "*") || str_eq(list[i], name))
@@ -353,9 +359,10 @@ bool table_may_use(const struct gw_tenant *tenant, const struct gw_model *m)
 
     if (spec == NULL || !m->listed)
         return false;
-    if (!in_list(spec->namespaces, spec->namespace_count, str_of(m->name_space)))
+    if (!table_in_list(spec->namespaces, spec->namespace_count, str_of(m->name_space)))
         return false;
-    return spec->model_count == 0 || in_list(spec->models, spec->model_count, str_of(m->name));
+    return spec->model_count == 0 ||
+           table_in_list(spec->models, spec->model_count, str_of(m->name));
 }
 
 struct gw_model *table_model(const struct table *t, const struct gw_tenant *tenant, struct str name)
@@ -383,6 +390,15 @@ void table_list_names(const struct table *t, const struct gw_tenant *tenant, int
             continue;
         buf_printf(out, "%s%s", count > 0 ? ", " : "",
                    m->short_name[0] != '\0' ? m->short_name : m->name);
+        count++;
+    }
+    for (int i = 0; t->routes != NULL && i < t->routes->route_count && count < max; i++) {
+        const struct routes_route *route = &t->routes->routes[i];
+
+        if (!table_may_use_route(tenant, route))
+            continue;
+        buf_printf(out, "%s%.*s", count > 0 ? ", " : "",
+                   STR_ARG(route->short_name.len > 0 ? route->short_name : route->name));
         count++;
     }
 }

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/id.h"
 #include "base/map.h"
 #include "wire/openai.h"
 #include "wire/routes.h"
@@ -84,13 +85,14 @@ struct gw_model {
 };
 
 struct table {
-    struct routes *routes; /* the snapshot in force, or NULL */
-    bool incomplete;       /* memory ran out while it was applied: take it again */
-    struct map tenants;    /* name -> gw_tenant */
-    struct map models;     /* namespace/name -> gw_model */
-    struct map names;      /* short name -> gw_model: see names.h */
-    struct map pods;       /* uid -> gw_pod */
-    struct map keys;       /* 32 bytes -> gw_key */
+    struct routes *routes;  /* the snapshot in force, or NULL */
+    bool incomplete;        /* memory ran out while it was applied: take it again */
+    struct map tenants;     /* name -> gw_tenant */
+    struct map models;      /* namespace/name -> gw_model */
+    struct map names;       /* short name -> gw_model: see names.h */
+    struct map pods;        /* uid -> gw_pod */
+    struct map keys;        /* 32 bytes -> gw_key */
+    struct map route_names; /* namespace/name and short name -> routes_route, in the snapshot */
     struct gw_key *key_items;
     uint64_t queued_bytes;
 };
@@ -113,6 +115,27 @@ bool table_may_use(const struct gw_tenant *tenant, const struct gw_model *model)
 /* Appends "a, b, c" of what the tenant may call, at most `max`. */
 void table_list_names(const struct table *t, const struct gw_tenant *tenant, int max,
                       struct buf *out);
+
+/* --- table_routes.c ----------------------------------------------------------------------------
+ */
+
+/* namespace/name, or the short name, of a route that the tenant may use; NULL: no such route. Lives
+ * until the next snapshot. */
+const struct routes_route *table_route(const struct table *t, const struct gw_tenant *tenant,
+                                       struct str name);
+bool table_may_use_route(const struct gw_tenant *tenant, const struct routes_route *route);
+/* The target for the request: drawn by weight from its id among those that can serve. NULL: none.
+ */
+struct gw_model *table_route_pick(const struct table *t, const struct routes_route *route,
+                                  struct id128 request);
+/* The first fallback from number *next on that can serve (or has a ready pod), and *next becomes
+ * the number after it. NULL: none. */
+struct gw_model *table_route_fallback(const struct table *t, const struct routes_route *route,
+                                      bool ready_only, int *next);
+/* For table_apply: the names of all routes of a snapshot. */
+int table_map_routes(const struct routes *routes, struct map *out);
+/* A star in the list stands for every name. */
+bool table_in_list(const struct str *list, int count, struct str name);
 
 /* The pod for the next request: not draining, not held, with room, with that digest (empty: any);
  * the fewest requests in flight wins. NULL: none now. */

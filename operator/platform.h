@@ -49,6 +49,14 @@ enum platform_pod_phase {
     PLATFORM_POD_LOST,    /* will never run again (node gone, evicted): delete it */
 };
 
+/* How its machine is paid for. */
+enum platform_capacity {
+    PLATFORM_CAPACITY_UNKNOWN, /* nobody says: this machine; a node without such a label */
+    PLATFORM_CAPACITY_SPOT,    /* cheap, and may be reclaimed */
+    PLATFORM_CAPACITY_ON_DEMAND,
+    PLATFORM_CAPACITY_RESERVED,
+};
+
 /* A pod as watched. Immutable, borrowed for the callback: copy what must last. */
 struct platform_pod {
     struct str name_space;
@@ -64,9 +72,10 @@ struct platform_pod {
     bool reclaimed;     /* its machine gave notice: it will be gone within seconds */
     bool reporting;     /* deleted, but it stays until its usage was taken; it serves nobody */
     enum platform_pod_phase phase;
-    uint64_t restarts;  /* each is a new run of the agent, maybe at another address */
-    struct str address; /* "127.0.0.1:40123"; empty until known */
-    struct str message; /* why it does not run, for people; empty: fine */
+    enum platform_capacity capacity; /* of the machine that it is on */
+    uint64_t restarts;               /* each is a new run of the agent, maybe at another address */
+    struct str address;              /* "127.0.0.1:40123"; empty until known */
+    struct str message;              /* why it does not run, for people; empty: fine */
 };
 
 /* A pod to create. The name is <model>-<hash>-<ordinal>; the platform sets the owner reference. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Route snapshots: see routes.h. Everything read is copied into the snapshot's arena. */
+/* Route snapshots, read: see routes.h. Everything is copied into the snapshot's arena. */
 #include "wire/routes.h"
 
 #include <inttypes.h>
@@ -42,13 +42,12 @@ int routes_version_parse(struct routes_version *out, struct str text, struct err
     return 0;
 }
 
-static int read_names(const json_t *object, const char *key, struct arena *arena, struct str **out,
-                      int *count, struct err *err)
+static int read_names(const json_t *object, const char *key, size_t max, struct arena *arena,
+                      struct str **out, int *count, struct err *err)
 {
     struct wire_list list;
     struct str *names;
-    int r =
-        wire_get_list(object, key, ROUTES_NAMES_PER_TENANT_MAX, sizeof(*names), arena, &list, err);
+    int r = wire_get_list(object, key, max, sizeof(*names), arena, &list, err);
 
     if (r < 0)
         return r;
@@ -99,10 +98,20 @@ static int read_pods(struct routes_model *model, const json_t *object, struct ar
     return 0;
 }
 
+/* The namespace of a "namespace/name". */
+static int split_name(struct str name, struct str *name_space, struct err *err)
+{
+    int64_t slash = str_find_char(name, '/');
+
+    if (slash <= 0)
+        return err_set(err, ERR_INVALID, "model name '%.*s' is not namespace/name", STR_ARG(name));
+    *name_space = str_slice(name, 0, (size_t)slash);
+    return 0;
+}
+
 static int read_model(struct routes_model *model, const json_t *object, struct arena *arena,
                       struct err *err)
 {
-    int64_t slash;
     int r;
 
     if ((r = wire_get_copy(object, "name", arena, &model->name, err)) < 0 ||
@@ -113,12 +122,7 @@ static int read_model(struct routes_model *model, const json_t *object, struct a
         (r = wire_get_copy(object, "hold_reason", arena, &model->hold_reason, err)) < 0 ||
         (r = read_pods(model, object, arena, err)) < 0)
         return r;
-    slash = str_find_char(model->name, '/');
-    if (slash <= 0)
-        return err_set(err, ERR_INVALID, "model name '%.*s' is not namespace/name",
-                       STR_ARG(model->name));
-    model->name_space = str_slice(model->name, 0, (size_t)slash);
-    return 0;
+    return split_name(model->name, &model->name_space, err);
 }
 
 static int read_models(struct routes *routes, const json_t *object, struct err *err)
@@ -186,12 +190,75 @@ static int read_tenant(struct routes_tenant *tenant, const json_t *object, struc
         (r = wire_get_u64(object, "requests_per_minute", &tenant->requests_per_minute, err)) < 0 ||
         (r = wire_get_u64(object, "concurrency", &tenant->concurrency, err)) < 0 ||
         (r = wire_get_u64(object, "price_version", &tenant->price_version, err)) < 0 ||
-        (r = read_names(object, "namespaces", arena, &tenant->namespaces, &tenant->namespace_count,
-                        err)) < 0 ||
-        (r = read_names(object, "models", arena, &tenant->models, &tenant->model_count, err)) < 0)
+        (r = read_names(object, "namespaces", ROUTES_NAMES_PER_TENANT_MAX, arena,
+                        &tenant->namespaces, &tenant->namespace_count, err)) < 0 ||
+        (r = read_names(object, "models", ROUTES_NAMES_PER_TENANT_MAX, arena, &tenant->models,
+                        &tenant->model_count, err)) < 0)
         return r;
     tenant->priority = (int)priority;
     return read_keys(tenant, object, arena, err);
+}
+
+static int read_targets(struct routes_route *route, const json_t *object, struct arena *arena,
+                        struct err *err)
+{
+    struct wire_list list;
+    int r = wire_get_list(object, "targets", ROUTES_TARGETS_MAX, sizeof(*route->targets), arena,
+                          &list, err);
+
+    if (r < 0)
+        return r;
+    route->targets = list.items;
+    route->target_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        const json_t *member = json_array_get(list.members, (size_t)i);
+        struct routes_target *target = &route->targets[i];
+        struct str name_space;
+
+        if ((r = wire_get_copy(member, "model", arena, &target->model, err)) < 0 ||
+            (r = split_name(target->model, &name_space, err)) < 0 ||
+            (r = wire_get_u64(member, "weight", &target->weight, err)) < 0)
+            return err_wrap(err, r, "targets[%d]", i);
+    }
+    return 0;
+}
+
+static int read_route(struct routes_route *route, const json_t *object, struct arena *arena,
+                      struct err *err)
+{
+    int r;
+
+    if ((r = wire_get_copy(object, "name", arena, &route->name, err)) < 0 ||
+        (r = split_name(route->name, &route->name_space, err)) < 0 ||
+        (r = wire_get_copy(object, "short_name", arena, &route->short_name, err)) < 0 ||
+        (r = json_get_i64(object, "created", true, 0, INT64_MAX, &route->created_s, err)) < 0 ||
+        (r = read_targets(route, object, arena, err)) < 0 ||
+        (r = read_names(object, "fallbacks", ROUTES_FALLBACKS_MAX, arena, &route->fallbacks,
+                        &route->fallback_count, err)) < 0)
+        return r;
+    return wire_get_u64(object, "fallback_after_ms", &route->fallback_after_ms, err);
+}
+
+static int read_routes(struct routes *routes, const json_t *object, struct err *err)
+{
+    struct wire_list list;
+    int r;
+
+    if (json_object_get(object, "routes") == NULL)
+        return 0;
+    r = wire_get_list(object, "routes", ROUTES_ROUTES_MAX, sizeof(*routes->routes), &routes->arena,
+                      &list, err);
+    if (r < 0)
+        return r;
+    routes->routes = list.items;
+    routes->route_count = list.count;
+    for (int i = 0; i < list.count; i++) {
+        r = read_route(&routes->routes[i], json_array_get(list.members, (size_t)i), &routes->arena,
+                       err);
+        if (r < 0)
+            return err_wrap(err, r, "routes[%d]", i);
+    }
+    return 0;
 }
 
 static int read_leaver(struct routes_leaver *leaver, const json_t *object, struct arena *arena,
@@ -253,7 +320,8 @@ static int read_all(struct routes *routes, const json_t *object, struct err *err
 
     if ((r = wire_get_copy(object, "version", &routes->arena, &version, err)) < 0 ||
         (r = routes_version_parse(&routes->version, version, err)) < 0 ||
-        (r = read_models(routes, object, err)) < 0 || (r = read_leavers(routes, object, err)) < 0)
+        (r = read_models(routes, object, err)) < 0 || (r = read_leavers(routes, object, err)) < 0 ||
+        (r = read_routes(routes, object, err)) < 0)
         return r;
     return read_tenants(routes, object, err);
 }
@@ -284,103 +352,4 @@ void routes_free(struct routes *routes)
         return;
     arena_fini(&routes->arena);
     mem_free(routes);
-}
-
-static void write_pod(struct json_writer *w, const struct routes_pod *pod)
-{
-    json_open(w, '{');
-    json_put_str(w, "name", pod->name);
-    json_put_str(w, "uid", pod->uid);
-    json_put_str(w, "address", pod->address);
-    json_put_bool(w, "draining", pod->draining);
-    json_put_u64(w, "slots", pod->slots);
-    json_put_str(w, "digest", pod->digest);
-    json_close(w, '}');
-}
-
-static void write_model(struct json_writer *w, const struct routes_model *model)
-{
-    json_open(w, '{');
-    json_put_str(w, "name", model->name);
-    json_put_str(w, "short_name", model->short_name);
-    json_put_i64(w, "created", model->created_s);
-    json_put_u64(w, "context_max", model->context_max);
-    json_put_bool(w, "can_wake", model->can_wake);
-    json_put_str(w, "hold_reason", model->hold_reason);
-    json_key(w, "pods");
-    json_open(w, '[');
-    for (int i = 0; i < model->pod_count; i++)
-        write_pod(w, &model->pods[i]);
-    json_close(w, ']');
-    json_close(w, '}');
-}
-
-static void write_leaver(struct json_writer *w, const struct routes_leaver *leaver)
-{
-    json_open(w, '{');
-    json_put_str(w, "name", leaver->name);
-    json_put_str(w, "uid", leaver->uid);
-    json_put_str(w, "address", leaver->address);
-    json_close(w, '}');
-}
-
-static void write_names(struct json_writer *w, const char *key, const struct str *names, int count)
-{
-    json_key(w, key);
-    json_open(w, '[');
-    for (int i = 0; i < count; i++)
-        json_add_str(w, names[i]);
-    json_close(w, ']');
-}
-
-static void write_tenant(struct json_writer *w, const struct routes_tenant *tenant)
-{
-    json_open(w, '{');
-    json_put_str(w, "name", tenant->name);
-    json_put_i64(w, "priority", tenant->priority);
-    json_put_u64(w, "requests_per_minute", tenant->requests_per_minute);
-    json_put_u64(w, "concurrency", tenant->concurrency);
-    json_put_u64(w, "price_version", tenant->price_version);
-    write_names(w, "namespaces", tenant->namespaces, tenant->namespace_count);
-    write_names(w, "models", tenant->models, tenant->model_count);
-    json_key(w, "keys");
-    json_open(w, '[');
-    for (int i = 0; i < tenant->key_count; i++) {
-        char digest[SHA256_HEX_LEN + 1];
-
-        hex_format(tenant->keys[i].sha256, SHA256_BYTES, digest);
-        json_open(w, '{');
-        json_put_str(w, "id", tenant->keys[i].id);
-        json_put_text(w, "sha256", digest);
-        json_close(w, '}');
-    }
-    json_close(w, ']');
-    json_close(w, '}');
-}
-
-void routes_write(struct json_writer *w, const struct routes *routes)
-{
-    struct buf version;
-
-    buf_init(&version, 256);
-    routes_version_format(&routes->version, &version);
-    json_open(w, '{');
-    json_put_str(w, "version", buf_str(&version));
-    json_key(w, "models");
-    json_open(w, '[');
-    for (int i = 0; i < routes->model_count; i++)
-        write_model(w, &routes->models[i]);
-    json_close(w, ']');
-    json_key(w, "leavers");
-    json_open(w, '[');
-    for (int i = 0; i < routes->leaver_count; i++)
-        write_leaver(w, &routes->leavers[i]);
-    json_close(w, ']');
-    json_key(w, "tenants");
-    json_open(w, '[');
-    for (int i = 0; i < routes->tenant_count; i++)
-        write_tenant(w, &routes->tenants[i]);
-    json_close(w, ']');
-    json_close(w, '}');
-    buf_fini(&version);
 }

@@ -33,6 +33,9 @@ enum {
     ROUTES_TENANTS_MAX = 100000,
     ROUTES_KEYS_PER_TENANT_MAX = 64,
     ROUTES_NAMES_PER_TENANT_MAX = 256,
+    ROUTES_ROUTES_MAX = 20000,
+    ROUTES_TARGETS_MAX = 16,
+    ROUTES_FALLBACKS_MAX = 8,
 };
 
 struct routes_version {
@@ -64,6 +67,24 @@ struct routes_model {
     struct str hold_reason; /* why it can't serve at the moment, for people; empty: fine */
     struct routes_pod *pods;
     int pod_count;
+};
+
+struct routes_target {
+    struct str model; /* namespace/name */
+    uint64_t weight;  /* its share of the sum; 0: none */
+};
+
+/* A name in front of several models. Only models that exist and permit the route are in it. */
+struct routes_route {
+    struct str name;       /* namespace/name */
+    struct str name_space; /* its first part: who may use that namespace may use the route */
+    struct str short_name; /* as of a model; empty: none */
+    int64_t created_s;
+    struct routes_target *targets;
+    int target_count;
+    struct str *fallbacks; /* models, the first choice first */
+    int fallback_count;
+    uint64_t fallback_after_ms; /* for so long a request waits for its target */
 };
 
 struct routes_key {
@@ -100,6 +121,8 @@ struct routes {
     int model_count;
     struct routes_leaver *leavers; /* optional in the message: none */
     int leaver_count;
+    struct routes_route *routes; /* optional in the message: none */
+    int route_count;
     struct routes_tenant *tenants;
     int tenant_count;
 };

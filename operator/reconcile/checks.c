@@ -8,32 +8,11 @@
 
 /* --- the short name --------------------------------------------------------------------------- */
 
-/* The oldest claim wins; of two of one age the one whose uid sorts first. */
-static bool claims_before(const struct world_model *a, const struct world_model *b)
-{
-    if (a->object->created_ms != b->object->created_ms)
-        return a->object->created_ms < b->object->created_ms;
-    return strcmp(a->object->uid, b->object->uid) < 0;
-}
-
-static const struct world_model *claim_owner(const struct reconciler *r, const char *name)
-{
-    const struct world_claim *claim = map_get(&r->world.claims, str_of(name));
-    const struct world_model *owner = NULL;
-
-    for (size_t i = 0; claim != NULL && i < claim->count; i++) {
-        if (owner == NULL || claims_before(claim->models[i], owner))
-            owner = claim->models[i];
-    }
-    return owner;
-}
-
 void pass_name(struct pass *p)
 {
     struct world_model *m = p->m;
-    const struct world_model *owner =
-        m->claimed_name != NULL ? claim_owner(p->r, m->claimed_name) : NULL;
-    bool accepted = owner == m;
+    const struct crd_object *owner = world_claim_owner(&p->r->world, m->claimed_name);
+    bool accepted = owner == m->object;
 
     if (accepted != m->name_accepted) {
         m->name_accepted = accepted;
@@ -45,10 +24,11 @@ void pass_name(struct pass *p)
     else
         pass_condition(
             p, "NameAccepted", CRD_FALSE, "NameTaken",
-            "the name %s belongs to %s, which is older; this model is served as %s only: "
+            "the name %s belongs to the %s %s/%s, which is older; this model is served as %s only: "
             "choose another spec.model.name",
             m->claimed_name != NULL ? m->claimed_name : m->object->name,
-            owner != NULL ? owner->key : "another model", m->key);
+            owner != NULL ? owner->kind->kind : "model", owner != NULL ? owner->name_space : "?",
+            owner != NULL ? owner->name : "?", m->key);
 }
 
 /* --- the weights ------------------------------------------------------------------------------ */

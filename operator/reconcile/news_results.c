@@ -162,6 +162,11 @@ void news_result(void *user, const struct platform_result *result)
     case CALL_PRICES_POST:
         result_prices(r, call, result);
         break;
+    case CALL_ROUTE_PUT:
+        route_result(r, call, result);
+        if (result->code < 0)
+            fail(r, call, result, "write status");
+        break;
     }
     reconciler_call_free(call);
     reconciler_turn(r);

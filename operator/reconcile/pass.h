@@ -48,14 +48,15 @@ enum call_kind {
     CALL_DRAIN,
     CALL_WEIGHTS,
     CALL_PRICES_PUT,
-    CALL_PRICES_POST
+    CALL_PRICES_POST,
+    CALL_ROUTE_PUT
 };
 
 /* A command whose result is awaited. */
 struct call {
     uint64_t ticket;
     enum call_kind kind;
-    char *key;     /* of the model or price book */
+    char *key;     /* of the model, price book or route */
     char *subject; /* name or uid of the pod, or NULL */
 };
 
@@ -120,6 +121,9 @@ void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t 
 /* reconciler.c: all keys whose time has come, then the routes, then the alarm. */
 void reconciler_turn(struct reconciler *r);
 void reconciler_add_all(struct reconciler *r);
+/* Somebody claims another short name than before: all who claim one of both may have won or lost
+ * it. Each may be NULL. */
+void reconciler_name_moved(struct reconciler *r, const char *before, const char *now);
 struct str reconciler_ticket_key(const uint64_t *ticket);
 void reconciler_call_free(struct call *call); /* NULL is allowed */
 
@@ -152,6 +156,9 @@ void liveness_answer(struct reconciler *r, struct world_pod *pod,
 /* summary.c: sets a condition of `next`; its time moves only when its truth does. */
 void pass_condition(struct pass *p, const char *type, enum crd_truth truth, const char *reason,
                     const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* The time since when it holds: that of the condition seen before, if that said the same. */
+void condition_stamp(struct crd_condition *condition, const struct crd_condition *seen,
+                     int seen_count, int64_t wall_ms);
 /* scale.c: puts a decision in front of those kept. */
 void pass_decision(struct pass *p, int64_t from, int64_t to, const char *reason, const char *text);
 struct str pass_text(struct pass *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -165,6 +172,17 @@ struct world_book *prices_book(const struct reconciler *r, struct str name);
 /* The version in force of that book; 0: none. */
 uint64_t prices_version(const struct reconciler *r, struct str name);
 void pass_prices(struct reconciler *r, const char *key);
+
+/* model_route.c: the objects ModelRoute, with keys of their own in the queue. */
+#define ROUTE_KEY_PREFIX "modelroute:"
+void route_set(struct reconciler *r, struct crd_object *object, bool deleted);
+struct world_route *route_of_key(const struct reconciler *r, const char *key);
+void route_add(struct reconciler *r, const struct world_route *route);
+/* All routes that name this model: it came, went or changed. */
+void routes_of_model_add(struct reconciler *r, struct str model_key);
+void route_result(struct reconciler *r, const struct call *call,
+                  const struct platform_result *result);
+void pass_route(struct reconciler *r, const char *key);
 
 /* routes.c */
 void routes_mark_dirty(struct reconciler *r);

@@ -88,6 +88,8 @@ static void work(struct reconciler *r)
     while ((key = queue_take(&r->queue, now_of(r))) != NULL) {
         if (str_starts(str_of(key), STR(PRICES_KEY_PREFIX)))
             pass_prices(r, key);
+        else if (str_starts(str_of(key), STR(ROUTE_KEY_PREFIX)))
+            pass_route(r, key);
         else if (strcmp(key, GATEWAYS_KEY) == 0)
             news_check_gateways(r);
         else
@@ -122,6 +124,8 @@ void reconciler_add_all(struct reconciler *r)
 
         queue_add(&r->queue, str_of(m->key));
     }
+    for (size_t at = 0; (entry = map_next(&r->world.routes, &at)) != NULL;)
+        route_add(r, entry->value);
     for (size_t at = 0; (entry = map_next(&r->world.books, &at)) != NULL;) {
         const struct world_book *book = entry->value;
         char key[CRD_NAME_MAX + 32];
@@ -165,27 +169,41 @@ static void add_rivals(struct reconciler *r, const char *name)
 {
     const struct world_claim *claim = name != NULL ? map_get(&r->world.claims, str_of(name)) : NULL;
 
-    for (size_t i = 0; claim != NULL && i < claim->count; i++)
-        queue_add(&r->queue, str_of(claim->models[i]->key));
+    for (size_t i = 0; claim != NULL && i < claim->count; i++) {
+        const struct world_claimant *who = &claim->claimants[i];
+
+        if (who->route != NULL)
+            route_add(r, who->route);
+        else
+            queue_add(&r->queue, str_of(who->model->key));
+    }
+}
+
+void reconciler_name_moved(struct reconciler *r, const char *before, const char *now)
+{
+    if (before != NULL && now != NULL && strcmp(before, now) == 0)
+        return;
+    add_rivals(r, before);
+    add_rivals(r, now);
 }
 
 static void set_model(struct reconciler *r, struct crd_object *object, bool deleted)
 {
-    char key[2 * CRD_NAME_MAX + 2];
+    char key[WORLD_KEY_MAX];
     struct world_model *m;
+    int64_t old_generation;
     char *old_name = NULL;
 
     snprintf(key, sizeof(key), "%s/%s", object->name_space, object->name);
     m = world_model_find(&r->world, str_of(key));
     if (m != NULL && m->claimed_name != NULL)
         old_name = must_text(str_of(m->claimed_name));
+    old_generation = m != NULL && m->object != NULL ? m->object->generation : 0;
     m = world_model_set(&r->world, str_of(key), deleted ? NULL : object);
     queue_add(&r->queue, str_of(key));
-    if (m == NULL || old_name == NULL || m->claimed_name == NULL ||
-        strcmp(old_name, m->claimed_name) != 0) {
-        add_rivals(r, old_name);
-        add_rivals(r, m != NULL ? m->claimed_name : NULL);
-    }
+    reconciler_name_moved(r, old_name, m != NULL ? m->claimed_name : NULL);
+    if (deleted || old_generation != object->generation)
+        routes_of_model_add(r, str_of(key));
     mem_free(old_name);
 }
 
@@ -212,6 +230,9 @@ static void on_object(void *user, enum platform_change change, struct crd_object
     switch (object->kind->id) {
     case CRD_MODEL_DEPLOYMENT:
         set_model(r, object, deleted);
+        break;
+    case CRD_MODEL_ROUTE:
+        route_set(r, object, deleted);
         break;
     case CRD_TENANT:
         set_tenant(r, object, deleted);

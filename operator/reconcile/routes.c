@@ -168,6 +168,54 @@ static void add_tenant(struct routes *routes, const struct reconciler *r,
     }
 }
 
+/* Only what may be used: gateways need not know who permits whom. */
+static bool keep_target(struct routes *routes, const struct reconciler *r,
+                        const struct world_route *route, struct str target, struct str *out)
+{
+    char key[WORLD_KEY_MAX];
+
+    if (world_route_target(&r->world, route, target, key) != WORLD_TARGET_OK)
+        return false;
+    *out = keep(routes, str_of(key));
+    return true;
+}
+
+static void add_route(struct routes *routes, const struct reconciler *r,
+                      const struct world_route *route)
+{
+    struct routes_route *out = &routes->routes[routes->route_count++];
+    const struct crd_route_spec *spec = &route->spec;
+
+    *out = (struct routes_route){
+        .name = keep(routes, str_of(route->key)),
+        .name_space = keep(routes, str_of(route->object->name_space)),
+        .short_name = route->name_accepted && route->claimed_name != NULL
+                          ? keep(routes, str_of(route->claimed_name))
+                          : STR_NONE,
+        .created_s = route->object->created_ms / 1000,
+        .targets = must(arena_array(&routes->arena, ROUTES_TARGETS_MAX, sizeof(*out->targets))),
+        .fallbacks =
+            must(arena_array(&routes->arena, ROUTES_FALLBACKS_MAX, sizeof(*out->fallbacks))),
+        .fallback_after_ms = (uint64_t)spec->fallback_after_s * 1000,
+    };
+    for (int i = 0; i < spec->target_count; i++) {
+        struct routes_target *target = &out->targets[out->target_count];
+
+        target->weight = (uint64_t)spec->targets[i].weight;
+        out->target_count += keep_target(routes, r, route, spec->targets[i].model, &target->model);
+    }
+    for (int i = 0; i < spec->fallback_count; i++)
+        out->fallback_count += keep_target(routes, r, route, spec->fallbacks[i].text,
+                                           &out->fallbacks[out->fallback_count]);
+}
+
+static int by_route_name(const void *a, const void *b)
+{
+    const struct routes_route *left = a, *right = b;
+
+    return str_compare(left->name, right->name);
+}
+
 static int by_model_name(const void *a, const void *b)
 {
     const struct routes_model *left = a, *right = b;
@@ -198,6 +246,8 @@ static struct routes *build(struct reconciler *r)
     routes->version.installation = keep(routes, str_of(r->installation));
     routes->models =
         must(arena_array(&routes->arena, r->world.models.count + 1, sizeof(*routes->models)));
+    routes->routes =
+        must(arena_array(&routes->arena, r->world.routes.count + 1, sizeof(*routes->routes)));
     routes->tenants =
         must(arena_array(&routes->arena, r->world.tenants.count + 1, sizeof(*routes->tenants)));
     for (size_t at = 0; (entry = map_next(&r->world.models, &at)) != NULL;) {
@@ -206,11 +256,18 @@ static struct routes *build(struct reconciler *r)
         if (m->object != NULL && m->spec_fault[0] == '\0')
             add_model(routes, r, m);
     }
+    for (size_t at = 0; (entry = map_next(&r->world.routes, &at)) != NULL;) {
+        const struct world_route *route = entry->value;
+
+        if (route->spec_fault[0] == '\0')
+            add_route(routes, r, route);
+    }
     for (size_t at = 0; (entry = map_next(&r->world.tenants, &at)) != NULL;)
         add_tenant(routes, r, entry->value);
     add_leavers(routes, r);
     qsort(routes->leavers, (size_t)routes->leaver_count, sizeof(*routes->leavers), by_leaver_uid);
     qsort(routes->models, (size_t)routes->model_count, sizeof(*routes->models), by_model_name);
+    qsort(routes->routes, (size_t)routes->route_count, sizeof(*routes->routes), by_route_name);
     qsort(routes->tenants, (size_t)routes->tenant_count, sizeof(*routes->tenants), by_tenant_name);
     return routes;
 }

@@ -24,20 +24,19 @@ void pass_event(struct pass *p, bool warning, const char *reason, struct str not
     p->r->platform->ops->event_record(p->r->platform, p->m->object, warning, reason, note);
 }
 
-static const struct crd_condition *find_condition(const struct crd_model_status *status,
-                                                  const char *type)
+void condition_stamp(struct crd_condition *condition, const struct crd_condition *seen,
+                     int seen_count, int64_t wall_ms)
 {
-    for (int i = 0; i < status->condition_count; i++) {
-        if (str_is(status->conditions[i].type, type))
-            return &status->conditions[i];
+    condition->last_transition_ms = wall_ms;
+    for (int i = 0; i < seen_count; i++) {
+        if (str_eq(seen[i].type, condition->type) && seen[i].status == condition->status)
+            condition->last_transition_ms = seen[i].last_transition_ms;
     }
-    return NULL;
 }
 
 void pass_condition(struct pass *p, const char *type, enum crd_truth truth, const char *reason,
                     const char *format, ...)
 {
-    const struct crd_condition *before = find_condition(p->seen, type);
     struct crd_condition *out = &p->next.conditions[p->next.condition_count++];
     char text[1024];
     va_list args;
@@ -50,11 +49,9 @@ void pass_condition(struct pass *p, const char *type, enum crd_truth truth, cons
         .status = (int)truth,
         .reason = str_of(reason),
         .message = must_str(arena_str(&p->arena, str_of(text))),
-        .last_transition_ms = before != NULL && before->status == (int)truth
-                                  ? before->last_transition_ms
-                                  : p->wall_ms,
         .observed_generation = p->m->object->generation,
     };
+    condition_stamp(out, p->seen->conditions, p->seen->condition_count, p->wall_ms);
 }
 
 /* The first pod that has something to say about why it is not ready. */
@@ -176,6 +173,46 @@ static void cold_start_figures(struct pass *p)
     p->next.cold_start_p90_ms = world_cold_start_percentile(m, 90);
 }
 
+/* -1: not known. */
+static int capacity_type(const struct pass *p, struct str pod_uid)
+{
+    const struct world_pod *pod = world_pod_find(&p->r->world, pod_uid);
+
+    switch (pod == NULL ? PLATFORM_CAPACITY_UNKNOWN : pod->view.capacity) {
+    case PLATFORM_CAPACITY_SPOT:
+        return CRD_CAPACITY_SPOT;
+    case PLATFORM_CAPACITY_ON_DEMAND:
+        return CRD_CAPACITY_ON_DEMAND;
+    case PLATFORM_CAPACITY_RESERVED:
+        return CRD_CAPACITY_RESERVED;
+    case PLATFORM_CAPACITY_UNKNOWN:
+        break;
+    }
+    return -1;
+}
+
+static void count_capacity(struct pass *p)
+{
+    struct crd_model_status *next = &p->next;
+    struct crd_capacity counts[CRD_CAPACITY_COUNT] = {{0}};
+
+    for (int i = 0; i < next->pod_count; i++) {
+        int type = capacity_type(p, next->pods[i].uid);
+
+        if (type < 0)
+            continue;
+        counts[type].replicas++;
+        counts[type].ready_replicas += next->pods[i].phase == CRD_POD_READY;
+    }
+    next->capacities = must(arena_array(&p->arena, CRD_CAPACITY_COUNT, sizeof(*next->capacities)));
+    next->capacity_count = 0;
+    for (int type = 0; type < CRD_CAPACITY_COUNT; type++) {
+        counts[type].type = type;
+        if (counts[type].replicas > 0)
+            next->capacities[next->capacity_count++] = counts[type];
+    }
+}
+
 void pass_counts(struct pass *p)
 {
     struct crd_model_status *next = &p->next;
@@ -185,6 +222,7 @@ void pass_counts(struct pass *p)
         next->phase_counts[next->pods[i].phase]++;
     next->replicas = next->pod_count;
     next->ready_replicas = next->phase_counts[CRD_POD_READY];
+    count_capacity(p);
 }
 
 void pass_summary(struct pass *p)

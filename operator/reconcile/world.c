@@ -15,54 +15,8 @@ void world_init(struct world *w)
     map_init(&w->pods, WORLD_PODS_MAX);
     map_init(&w->tenants, ROUTES_TENANTS_MAX);
     map_init(&w->books, ROUTES_TENANTS_MAX);
-    map_init(&w->claims, WORLD_MODELS_MAX);
-}
-
-/* --- short names ------------------------------------------------------------------------------ */
-
-static void claim_drop(struct world *w, struct world_model *m)
-{
-    struct world_claim *claim;
-
-    if (m->claimed_name == NULL)
-        return;
-    claim = map_get(&w->claims, str_of(m->claimed_name));
-    for (size_t i = 0; claim != NULL && i < claim->count; i++) {
-        if (claim->models[i] == m) {
-            claim->models[i] = claim->models[--claim->count];
-            break;
-        }
-    }
-    if (claim != NULL && claim->count == 0) {
-        map_remove(&w->claims, str_of(m->claimed_name));
-        mem_free(claim->models);
-        mem_free(claim);
-    }
-    mem_free(m->claimed_name);
-    m->claimed_name = NULL;
-}
-
-static void claim_set(struct world *w, struct world_model *m, struct str name)
-{
-    struct world_claim *claim;
-
-    if (m->claimed_name != NULL && str_is(name, m->claimed_name))
-        return;
-    claim_drop(w, m);
-    claim = map_get(&w->claims, name);
-    if (claim == NULL) {
-        claim = must(mem_alloc(sizeof(*claim)));
-        if (map_put(&w->claims, name, claim, NULL) < 0) {
-            mem_free(claim);
-            return; /* over WORLD_MODELS_MAX: the name is not accepted */
-        }
-    }
-    if (claim->count == claim->cap) {
-        claim->cap = claim->cap == 0 ? 2 : 2 * claim->cap;
-        claim->models = must(mem_resize(claim->models, claim->cap, sizeof(*claim->models)));
-    }
-    claim->models[claim->count++] = m;
-    m->claimed_name = must_text(name);
+    map_init(&w->routes, ROUTES_ROUTES_MAX);
+    map_init(&w->claims, WORLD_CLAIMS_MAX);
 }
 
 /* --- models ----------------------------------------------------------------------------------- */
@@ -90,7 +44,7 @@ static struct world_model *model_get(struct world *w, struct str key)
 
 static void model_free(struct world *w, struct world_model *m)
 {
-    claim_drop(w, m);
+    world_claim_drop(w, (struct world_claimant){.model = m}, &m->claimed_name);
     while (m->create_count > 0)
         world_create_remove(m, &m->creates[0]);
     crd_object_unref(m->object);
@@ -155,7 +109,7 @@ struct world_model *world_model_set(struct world *w, struct str key, struct crd_
     crd_object_unref(m->object);
     m->object = object;
     if (object == NULL) {
-        claim_drop(w, m);
+        world_claim_drop(w, (struct world_claimant){.model = m}, &m->claimed_name);
         world_model_settle(w, m);
         return world_model_find(w, key);
     }
@@ -164,7 +118,7 @@ struct world_model *world_model_set(struct world *w, struct str key, struct crd_
         m->put_unsure = false;
     }
     read_object(m);
-    claim_set(w, m, m->spec.name);
+    world_claim_set(w, (struct world_claimant){.model = m}, &m->claimed_name, m->spec.name);
     return m;
 }
 
@@ -391,6 +345,9 @@ void world_fini(struct world *w)
     for (size_t at = 0; (entry = map_next(&w->models, &at)) != NULL;)
         model_free(w, entry->value);
     map_fini(&w->models);
+    for (size_t at = 0; (entry = map_next(&w->routes, &at)) != NULL;)
+        world_route_free(w, entry->value);
+    map_fini(&w->routes);
     map_fini(&w->claims);
     unref_all(&w->tenants);
     for (size_t at = 0; (entry = map_next(&w->books, &at)) != NULL;)

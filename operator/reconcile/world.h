@@ -16,13 +16,16 @@
 #include "base/arena.h"
 #include "base/map.h"
 #include "crd/model_deployment.h"
+#include "crd/model_route.h"
 #include "operator/platform.h"
 
 enum {
     WORLD_MODELS_MAX = ROUTES_MODELS_MAX,
     WORLD_PODS_MAX = ROUTES_PODS_MAX,
+    WORLD_CLAIMS_MAX = ROUTES_MODELS_MAX + ROUTES_ROUTES_MAX,
     WORLD_GATEWAYS_MAX = 64,
-    WORLD_COLD_STARTS = 16, /* remembered per model */
+    WORLD_KEY_MAX = 2 * CRD_NAME_MAX + 2, /* "namespace/name" */
+    WORLD_COLD_STARTS = 16,               /* remembered per model */
     WORLD_PARSE_BYTES = 8 << 20,
 };
 
@@ -131,11 +134,25 @@ struct world_model {
     bool name_accepted;
 };
 
+struct world_route {
+    char *key; /* "namespace/name" */
+    struct crd_object *object;
+    struct arena arena; /* of spec and status */
+    struct crd_route_spec spec;
+    struct crd_route_status status;
+    char spec_fault[PLATFORM_MESSAGE_MAX]; /* as of a model */
+    char *claimed_name;
+    bool name_accepted;
+    uint64_t put_ticket;
+    int64_t put_ms; /* a status was written and not seen yet; 0: none */
+};
+
 struct world {
     struct map models;  /* "namespace/name" -> struct world_model */
     struct map pods;    /* uid -> struct world_pod */
     struct map tenants; /* name -> struct crd_object */
     struct map books;   /* name -> struct world_book */
+    struct map routes;  /* "namespace/name" -> struct world_route */
     struct map claims;  /* short name -> struct world_claim */
     struct world_gateway gateways[WORLD_GATEWAYS_MAX];
     size_t gateway_count;
@@ -154,11 +171,19 @@ struct world_book {
 };
 void world_book_free(struct world_book *book);
 
-/* Who claims a short name. */
+/* Who claims a short name: one of both. */
+struct world_claimant {
+    struct world_model *model;
+    struct world_route *route;
+};
+
 struct world_claim {
-    struct world_model **models;
+    struct world_claimant *claimants;
     size_t count, cap;
 };
+
+/* What a route finds where one of its targets should be. */
+enum world_target { WORLD_TARGET_OK, WORLD_TARGET_MISSING, WORLD_TARGET_NOT_PERMITTED };
 
 void world_init(struct world *w);
 void world_fini(struct world *w);
@@ -169,6 +194,23 @@ struct world_model *world_model_find(const struct world *w, struct str key);
 struct world_model *world_model_set(struct world *w, struct str key, struct crd_object *object);
 /* Drops the model if neither object nor pods are left. */
 void world_model_settle(struct world *w, struct world_model *m);
+
+struct world_route *world_route_find(const struct world *w, struct str key);
+/* Takes the view of an object over (NULL: it is gone); NULL too if there are too many. */
+struct world_route *world_route_set(struct world *w, struct str key, struct crd_object *object);
+void world_route_free(struct world *w, struct world_route *route);
+/* `key` becomes the target's "namespace/name". */
+enum world_target world_route_target(const struct world *w, const struct world_route *route,
+                                     struct str target, char key[WORLD_KEY_MAX]);
+/* Whether the model is one of its targets or fallbacks. */
+bool world_route_names(const struct world_route *route, struct str model_key);
+
+/* `claimed_name` belongs to the claimant; NULL: it claims none. */
+void world_claim_set(struct world *w, struct world_claimant who, char **claimed_name,
+                     struct str name);
+void world_claim_drop(struct world *w, struct world_claimant who, char **claimed_name);
+/* Whose the name is; NULL: nobody's. */
+const struct crd_object *world_claim_owner(const struct world *w, const char *name);
 
 struct world_pod *world_pod_find(const struct world *w, struct str uid);
 struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view);

@@ -26,6 +26,7 @@ struct sim_options {
     int64_t watch_ms; /* lag of a view, at most */
     int64_t wall_ms;  /* Unix time at the start */
     int gateways;
+    bool spot; /* pods of odd ordinals are on spot machines, the others on demand */
 };
 
 /* Chances in a thousand, while faults are on. */

@@ -38,7 +38,14 @@ static int64_t view_lag(struct sim *sim)
     return sim_chance_ms(sim, sim->options.watch_ms);
 }
 
-static struct platform_pod view_of(const struct sim_pod *pod)
+static enum platform_capacity capacity_of(const struct sim *sim, const struct sim_pod *pod)
+{
+    if (!sim->options.spot)
+        return PLATFORM_CAPACITY_UNKNOWN;
+    return pod->ordinal % 2 == 1 ? PLATFORM_CAPACITY_SPOT : PLATFORM_CAPACITY_ON_DEMAND;
+}
+
+static struct platform_pod view_of(const struct sim *sim, const struct sim_pod *pod)
 {
     return (struct platform_pod){
         .name_space = str_of(pod->name_space),
@@ -54,6 +61,7 @@ static struct platform_pod view_of(const struct sim_pod *pod)
         .reclaimed = pod->reclaimed,
         .reporting = pod->reporting,
         .phase = pod->phase,
+        .capacity = capacity_of(sim, pod),
         .restarts = pod->restarts,
         .address = str_of(pod->address),
         .message = str_of(pod->message),
@@ -63,7 +71,7 @@ static struct platform_pod view_of(const struct sim_pod *pod)
 static void tell_pod(struct sim *sim, void *object)
 {
     struct sim_pod *pod = object;
-    struct platform_pod view = view_of(pod);
+    struct platform_pod view = view_of(sim, pod);
     bool known = pod->told;
 
     pod->dirty = false;
@@ -138,8 +146,10 @@ void sim_new_version(struct sim *sim, struct crd_object *object)
 
 void sim_object_key(const struct crd_object *object, char out[160])
 {
-    if (object->kind->namespaced)
+    if (object->kind->id == CRD_MODEL_DEPLOYMENT)
         snprintf(out, 160, "%s/%s", object->name_space, object->name);
+    else if (object->kind->namespaced)
+        snprintf(out, 160, "%s:%s/%s", object->kind->singular, object->name_space, object->name);
     else
         snprintf(out, 160, "%s:%s", object->kind->singular, object->name);
 }

@@ -43,7 +43,16 @@ static const char bases[] =
     "apiVersion: spate.dev/v1alpha1\n"
     "kind: ModelDeployment\n"
     "metadata: {name: brook, namespace: default}\n"
-    "spec: {model: {uri: \"file:///m\"}, scaling: {mode: Manual, replicas: 2}}\n"
+    "spec: {model: {uri: \"file:///m\"}, scaling: {mode: Manual, replicas: 2},\n"
+    "       routing: {fromNamespaces: [team-a, \"*\"]}}\n"
+    "---\n"
+    "apiVersion: spate.dev/v1alpha1\n"
+    "kind: ModelRoute\n"
+    "metadata: {name: chat, namespace: default}\n"
+    "spec:\n"
+    "  name: chat:latest\n"
+    "  targets: [{model: brook, weight: 90}, {model: team-a/next, weight: 10}, {model: off}]\n"
+    "  fallback: {models: [small, team-b/large], afterSeconds: 5}\n"
     "---\n"
     "apiVersion: spate.dev/v1alpha1\n"
     "kind: Tenant\n"
@@ -230,8 +239,8 @@ static void change_value(const struct mutation *m, const struct spot *spot)
         change_list(m, spot, value);
     else if (json_is_object(value))
         change_object(m, value);
-    else if (value_near(spot->field, m->rng) != NULL)
-        set_at(spot, value_near(spot->field, m->rng));
+    else if ((value = value_near(spot->field, m->rng)) != NULL)
+        set_at(spot, value);
 }
 
 static void mutate(struct mutation *m)

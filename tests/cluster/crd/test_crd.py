@@ -103,7 +103,7 @@ class Definitions(unittest.TestCase):
         cls.own_cluster = make_cluster()
         definitions = run(BIN / "spate-crd", "yaml").stdout
         run("kubectl", "apply", "--server-side", "--force-conflicts", "-f", "-", input=definitions)
-        for plural in ("modeldeployments", "tenants", "pricebooks"):
+        for plural in ("modeldeployments", "modelroutes", "tenants", "pricebooks"):
             wait_until_served(plural + ".spate.dev")
 
     @classmethod
@@ -158,6 +158,24 @@ class Definitions(unittest.TestCase):
         run("kubectl", "patch", "md", "crd-test", "--subresource=status", "--type=merge", "-p", json.dumps(status))
         self.assertEqual(run("kubectl", "get", "md", "crd-test", "--subresource=scale", "-o",
                              "jsonpath={.status.replicas} {.status.selector}").stdout, "2 spate.dev/model=crd-test")
+
+    def test_a_status_is_taken_as_the_operator_writes_it(self):
+        specs = {"modeldeployments": {"model": {"uri": "file:///m"}}, "modelroutes": {"targets": [{"model": "brook"}]},
+                 "pricebooks": {"prices": []}}
+        kinds = {"modeldeployments": "ModelDeployment", "modelroutes": "ModelRoute", "pricebooks": "PriceBook"}
+        lines = run(BIN / "spate-crd-statuses").stdout.splitlines()
+        self.assertEqual(len(lines), len(specs))
+        for line in map(json.loads, lines):
+            resource = line["resource"]
+            manifest = {"apiVersion": "spate.dev/v1alpha1", "kind": kinds[resource], "metadata": {"name": "crd-status"},
+                        "spec": specs[resource]}
+            run("kubectl", "apply", "-f", "-", input=json.dumps(manifest))
+            self.addCleanup(run, "kubectl", "delete", resource, "crd-status", "--ignore-not-found")
+            found = json.loads(run("kubectl", "get", resource, "crd-status", "-o", "json").stdout)
+            found["status"] = line["status"]
+            run("kubectl", "replace", "--subresource=status", "--validate=strict", "-f", "-", input=json.dumps(found))
+            found = json.loads(run("kubectl", "get", resource, "crd-status", "-o", "json").stdout)
+            self.assertEqual(found["status"], line["status"])
 
     def test_names_columns_and_category(self):
         self.apply()

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "crd/model_deployment.h"
+#include "crd/model_route.h"
 #include "crd/tenant.h"
 #include "fuzz_target.h"
 
@@ -14,6 +15,8 @@ static void decode(const struct crd_object *object)
     CLEANUP(arena_fini) struct arena arena = {0};
     struct crd_model_spec model;
     struct crd_model_status status;
+    struct crd_route_spec route;
+    struct crd_route_status route_status;
     struct crd_tenant_spec tenant;
     struct crd_price_book_spec book;
     int r = 0;
@@ -22,6 +25,9 @@ static void decode(const struct crd_object *object)
     if (object->kind->id == CRD_MODEL_DEPLOYMENT)
         r = crd_model_spec_read(&model, object, &arena, NULL) |
             crd_model_status_read(&status, object, &arena, NULL);
+    else if (object->kind->id == CRD_MODEL_ROUTE)
+        r = crd_route_spec_read(&route, object, &arena, NULL) |
+            crd_route_status_read(&route_status, object, &arena, NULL);
     else if (object->kind->id == CRD_TENANT)
         r = crd_tenant_spec_read(&tenant, object, &arena, NULL);
     else

@@ -13,6 +13,9 @@
 #define TENANT    "apiVersion: spate.dev/v1alpha1\nkind: Tenant\nmetadata: {name: acme}\nspec:\n"
 #define PRICES    "apiVersion: spate.dev/v1alpha1\nkind: PriceBook\nmetadata: {name: list}\nspec:\n"
 
+#define ROUTE         "apiVersion: spate.dev/v1alpha1\nkind: ModelRoute\nmetadata: {name: chat}\nspec:\n"
+#define ROUTE_TARGETS ROUTE "  targets: [{model: a}]\n"
+
 #define SOME_SHA256 "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 struct broken {
@@ -22,9 +25,9 @@ struct broken {
 
 /* Kind, version and metadata. */
 static const struct broken of_any_kind[] = {
-    {"[]", "kind: is required; write ModelDeployment, Tenant or PriceBook"},
+    {"[]", "kind: is required; write ModelDeployment, ModelRoute, Tenant or PriceBook"},
     {"kind: ModelDeploymnet", "kind: no such kind; did you mean ModelDeployment?"},
-    {"kind: Pod", "kind: no such kind; write ModelDeployment, Tenant or PriceBook"},
+    {"kind: Pod", "kind: no such kind; write ModelDeployment, ModelRoute, Tenant or PriceBook"},
     {"apiVersion: v1\nkind: Tenant\nmetadata: {name: a}",
      "apiVersion: \"v1\" is not spate.dev/v1alpha1; correct it"},
     {"kind: Tenant\nmetadata: {name: a}",
@@ -67,7 +70,7 @@ static const struct broken models[] = {
     {MODEL_URI "  scaling: {maxReplica: 3}",
      "spec.scaling.maxReplica: unknown field; did you mean maxReplicas?"},
     {MODEL_URI "  colour: blue",
-     "spec.colour: unknown field; remove it, or use one of model, engine, scaling"},
+     "spec.colour: unknown field; remove it, or use one of model, engine, routing, scaling"},
     {MODEL_URI "  engine: {slots: \"4\"}",
      "spec.engine.slots: is of type string; write an integer, without quotes"},
     {MODEL_URI "  engine: {slots: 0}", "spec.engine.slots: 0 is below 1; use 1 to 256"},
@@ -95,6 +98,46 @@ static const struct broken models[] = {
                "\"../../etc/passwd\"}]}",
      "spec.scaling.warmup[0].timeZone: \"../../etc/passwd\" is not a name of the IANA time zone "
      "database, such as Asia/Shanghai; correct it"},
+};
+
+/* ModelRoute. */
+static const struct broken routes[] = {
+    {ROUTE "  {}", "spec.targets: is required; add it: The models that share the requests by their "
+                   "weights. A request is given to one of them by its id, so that retries stay "
+                   "there. A target that does not exist or can not serve has no share."},
+    {ROUTE "  targets: []",
+     "spec.targets: no target has a weight: give at least one target a weight of 1 or more"},
+    {ROUTE "  targets: [{model: a, weight: 0}]",
+     "spec.targets: no target has a weight: give at least one target a weight of 1 or more"},
+    {ROUTE "  targets: [{model: a, weight: 1001}]",
+     "spec.targets[0].weight: 1001 is above 1000; use 0 to 1000"},
+    {ROUTE "  targets: [{model: a, weight: 0.5}]",
+     "spec.targets[0].weight: is of type real; write an integer, without quotes"},
+    {ROUTE "  targets: [{weight: 1}]",
+     "spec.targets[0].model: is required; add it: A ModelDeployment of the route's namespace, or "
+     "namespace/name of another whose spec.routing.fromNamespaces permits it."},
+    {ROUTE "  targets: [{model: a/b/c}]",
+     "spec.targets[0].model: \"a/b/c\" is not the name of a model, or namespace/name; correct it"},
+    {ROUTE "  targets: [{model: ../a}]",
+     "spec.targets[0].model: \"../a\" is not the name of a model, or namespace/name; correct it"},
+    {ROUTE "  targets: [{model: a}, {model: a, weight: 2}]",
+     "spec.targets: entries 0 and 1 have the same model \"a\"; change or remove one"},
+    {ROUTE "  targets: [{models: a}]",
+     "spec.targets[0].models: unknown field; did you mean model?\nspec.targets[0].model: is "
+     "required; add it: A ModelDeployment of the route's namespace, or namespace/name of another "
+     "whose spec.routing.fromNamespaces permits it."},
+    {ROUTE "  targets: {model: a}",
+     "spec.targets: is of type object; write a list (lines with a dash)"},
+    {ROUTE_TARGETS "  name: -chat",
+     "spec.name: \"-chat\" is not letters, digits and inner '.', '_', ':' and '-'; correct it"},
+    {ROUTE_TARGETS "  fallback: [b]",
+     "spec.fallback: is of type array; write an object (name: value lines below it)"},
+    {ROUTE_TARGETS "  fallback: {models: [b, b]}",
+     "spec.fallback.models: entries 0 and 1 have the same text \"b\"; change or remove one"},
+    {ROUTE_TARGETS "  fallback: {models: [b], afterSeconds: 0}",
+     "spec.fallback.afterSeconds: 0 is below 1; use 1 to 600"},
+    {ROUTE_TARGETS "  weight: 4",
+     "spec.weight: unknown field; remove it, or use one of name, targets, fallback"},
 };
 
 /* Tenant. */
@@ -222,6 +265,12 @@ static void broken_models_are_explained(void **state)
     expect_lines(models, ARRAY_COUNT(models));
 }
 
+static void broken_routes_are_explained(void **state)
+{
+    (void)state;
+    expect_lines(routes, ARRAY_COUNT(routes));
+}
+
 static void broken_tenants_are_explained(void **state)
 {
     (void)state;
@@ -239,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(broken_metadata_is_explained),
         cmocka_unit_test(broken_models_are_explained),
+        cmocka_unit_test(broken_routes_are_explained),
         cmocka_unit_test(broken_tenants_are_explained),
         cmocka_unit_test(broken_price_books_are_explained),
     };

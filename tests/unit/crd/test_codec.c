@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cmocka_plain.h"
 #include "crd/model_deployment.h"
+#include "crd/model_route.h"
 #include "crd/tenant.h"
 
 enum { ARENA_MAX = 1 << 20 };
@@ -73,11 +74,16 @@ static void model_status_goes_both_ways(void **state)
         {STR("brook-1"), STR("u1"), CRD_POD_READY, STR("127.0.0.1:4000"), STR_NONE},
         {STR("brook-2"), STR("u2"), CRD_POD_LOADING, STR_NONE, STR("40 %")},
     };
+    struct crd_capacity spot = {CRD_CAPACITY_SPOT, 2, 1};
     struct crd_model_status in = {
         .observed_generation = 4,
         .replicas = 2,
         .ready_replicas = 1,
         .desired_replicas = 2,
+        .selector = STR("spate.dev/model=brook"),
+        .phase_counts = {[CRD_POD_LOADING] = 1, [CRD_POD_READY] = 1},
+        .capacities = &spot,
+        .capacity_count = 1,
         .conditions = conditions,
         .condition_count = 2,
         .decisions = decisions,
@@ -112,8 +118,41 @@ static void model_status_goes_both_ways(void **state)
     assert_int_equal(out.pods[1].phase, CRD_POD_LOADING);
     assert_true(str_is(out.pods[0].address, "127.0.0.1:4000"));
     assert_int_equal(out.cold_start_p90_ms, 230);
+    assert_int_equal(out.phase_counts[CRD_POD_LOADING], 1);
+    assert_int_equal(out.capacities[0].replicas, 2);
+    assert_true(str_is(out.selector, "spate.dev/model=brook"));
     assert_int_equal(crd_model_status_write(&out, &again, NULL), 0);
     assert_true(json_equal(again, object->status));
+}
+
+static void routes_are_decoded(void **state)
+{
+    CLEANUP(crd_object_unrefp) struct crd_object *object = object_of(
+        "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"ModelRoute\",\"metadata\":{\"name\":"
+        "\"chat\"},\"spec\":{\"targets\":[{\"model\":\"a\",\"weight\":90},{\"model\":\"x/b\"}],"
+        "\"fallback\":{\"models\":[\"c\"]}}}");
+    CLEANUP(arena_fini) struct arena arena = {0};
+    struct crd_condition condition = {STR("Ready"), CRD_TRUE,      STR("Ready"),
+                                      STR_NONE,     1764000000000, 1};
+    struct crd_route_status status = {
+        .observed_generation = 1, .conditions = &condition, .condition_count = 1};
+    struct crd_route_spec spec;
+
+    (void)state;
+    arena_init(&arena, ARENA_MAX);
+    assert_int_equal(crd_route_spec_read(&spec, object, &arena, NULL), 0);
+    assert_true(str_is(spec.name, "chat"));
+    assert_int_equal(spec.target_count, 2);
+    assert_int_equal(spec.targets[0].weight, 90);
+    assert_int_equal(spec.targets[1].weight, 1);
+    assert_true(str_is(spec.targets[1].model, "x/b"));
+    assert_true(str_is(spec.fallbacks[0].text, "c"));
+    assert_int_equal(spec.fallback_after_s, 10);
+    assert_int_equal(crd_route_status_write(&status, &object->status, NULL), 0);
+    status = (struct crd_route_status){0};
+    assert_int_equal(crd_route_status_read(&status, object, &arena, NULL), 0);
+    assert_int_equal(status.condition_count, 1);
+    assert_int_equal(status.conditions[0].last_transition_ms, 1764000000000);
 }
 
 static void tenants_and_prices_are_decoded(void **state)
@@ -179,6 +218,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(model_specs_are_decoded),
         cmocka_unit_test(model_status_goes_both_ways),
+        cmocka_unit_test(routes_are_decoded),
         cmocka_unit_test(tenants_and_prices_are_decoded),
         cmocka_unit_test(a_full_arena_is_reported),
     };

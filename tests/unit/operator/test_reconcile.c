@@ -19,9 +19,9 @@ struct fixture {
     struct arena arena;
 };
 
-static void begin(struct fixture *f)
+static void begin_on(struct fixture *f, bool spot)
 {
-    static const struct sim_options options = {
+    const struct sim_options options = {
         .seed = 1,
         .start_ms = 300,
         .load_ms = 500,
@@ -29,12 +29,18 @@ static void begin(struct fixture *f)
         .watch_ms = 10,
         .wall_ms = 1795000000000,
         .gateways = 2,
+        .spot = spot,
     };
 
     assert_int_equal(sim_new(&f->sim, &options, NULL), 0);
     assert_int_equal(reconciler_new(&f->r, sim_platform(f->sim), NULL), 0);
     arena_init(&f->arena, 16 << 20);
     sim_start(f->sim);
+}
+
+static void begin(struct fixture *f)
+{
+    begin_on(f, false);
 }
 
 static void end(struct fixture *f)
@@ -134,6 +140,35 @@ static void every_decision_has_its_reason(void **state)
     }
     assert_int_equal(status.decisions[0].to, 0);
     assert_int_equal(status.decisions[status.decision_count - 1].from, 0);
+    end(&f);
+}
+
+/* How many are where in their lives, on which capacity, and by which labels they are found. */
+static void replicas_are_counted(void **state)
+{
+    struct fixture f = {0};
+    struct crd_model_status status;
+
+    (void)state;
+    begin_on(&f, true);
+    apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":5");
+    sim_run(f.sim, 5 * SECOND);
+    status = status_of(&f, "team/brook");
+    assert_int_equal(status.replicas, 5);
+    assert_int_equal(status.phase_counts[CRD_POD_READY], 5);
+    assert_int_equal(status.phase_counts[CRD_POD_PENDING], 0);
+    assert_true(str_is(status.selector, "spate.dev/model=brook"));
+    assert_int_equal(status.capacity_count, 2);
+    assert_int_equal(status.capacities[0].type, CRD_CAPACITY_SPOT);
+    assert_int_equal(status.capacities[1].type, CRD_CAPACITY_ON_DEMAND);
+    assert_int_equal(status.capacities[0].replicas + status.capacities[1].replicas, 5);
+    assert_true(status.capacities[0].replicas >= 2 && status.capacities[1].replicas >= 2);
+    assert_int_equal(status.capacities[0].ready_replicas, status.capacities[0].replicas);
+    end(&f);
+    begin(&f);
+    apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":2");
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(status_of(&f, "team/brook").capacity_count, 0); /* nobody says */
     end(&f);
 }
 
@@ -518,6 +553,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wakes_serves_and_sleeps),
         cmocka_unit_test(every_decision_has_its_reason),
+        cmocka_unit_test(replicas_are_counted),
         cmocka_unit_test(a_spike_is_answered_at_once),
         cmocka_unit_test(a_silent_gateway_holds_the_size),
         cmocka_unit_test(without_acknowledgement_nothing_goes),
