@@ -46,7 +46,8 @@ struct kube_api_options {
 };
 
 int kube_api_new(struct kube_api **out, const struct kube_api_options *options, struct err *err);
-/* Cancels what runs, without callbacks; let the loop turn afterwards. NULL is allowed. */
+/* Cancels what runs, without callbacks; let the loop turn afterwards. Not inside one of its
+ * callbacks. NULL is allowed. */
 void kube_api_close(struct kube_api *api);
 /* The namespace of the context, or of the pod we run in. */
 const char *kube_api_namespace(const struct kube_api *api);
