@@ -11,7 +11,13 @@ struct kube_informer {
     struct kube_store *store;
     struct kube_reflector *reflector;
     struct kube_call *call;
+    void (*on_synced)(void *user);
+    void (*on_trouble)(void *user, const struct err *err, int64_t again_in_ms);
+    void *user;
     struct loop_timer timer;
+    void (*relisted)(void *user); /* NULL: nobody waits */
+    void *relisted_user;
+    struct loop_deferred tell_relisted;
 };
 
 static int on_data(void *user, struct str bytes)
@@ -70,6 +76,48 @@ static void on_timer(void *object)
     kube_reflector_on_wake(i->reflector);
 }
 
+static void tell_relisted(void *object)
+{
+    struct kube_informer *i = object;
+    void (*done)(void *user) = i->relisted;
+
+    i->relisted = NULL;
+    if (done != NULL)
+        done(i->relisted_user);
+}
+
+static void on_listed(void *user)
+{
+    struct kube_informer *i = user;
+
+    if (i->relisted != NULL) /* not inside the decoder */
+        loop_defer(i->loop, &i->tell_relisted);
+}
+
+static void on_synced(void *user)
+{
+    struct kube_informer *i = user;
+
+    if (i->on_synced != NULL)
+        i->on_synced(i->user);
+}
+
+static void on_trouble(void *user, const struct err *err, int64_t again_in_ms)
+{
+    struct kube_informer *i = user;
+
+    if (i->on_trouble != NULL)
+        i->on_trouble(i->user, err, again_in_ms);
+}
+
+void kube_informer_relist(struct kube_informer *i, void (*done)(void *user), void *user)
+{
+    loop_defer_cancel(i->loop, &i->tell_relisted); /* of a list that began before this call */
+    i->relisted = done;
+    i->relisted_user = user;
+    kube_reflector_relist(i->reflector);
+}
+
 static int make_parts(struct kube_informer *i, const struct kube_informer_options *o,
                       struct err *err)
 {
@@ -84,9 +132,10 @@ static int make_parts(struct kube_informer *i, const struct kube_informer_option
         .io = {.get = get, .cancel = cancel, .wake_at = wake_at, .context = i},
         .clock = o->clock,
         .rng = o->rng,
-        .on_synced = o->on_synced,
-        .on_trouble = o->on_trouble,
-        .user = o->store.user,
+        .on_synced = on_synced,
+        .on_listed = on_listed,
+        .on_trouble = on_trouble,
+        .user = i,
     };
     int r = kube_store_new(&i->store, &o->store, err);
 
@@ -107,6 +156,10 @@ int kube_informer_new(struct kube_informer **out, const struct kube_informer_opt
     i->api = options->api;
     i->loop = options->loop;
     i->clock = options->clock;
+    i->on_synced = options->on_synced;
+    i->on_trouble = options->on_trouble;
+    i->user = options->store.user;
+    loop_deferred_init(&i->tell_relisted, tell_relisted, i);
     loop_timer_init(&i->timer, on_timer, i);
     r = make_parts(i, options, err);
     if (r < 0) {
@@ -128,6 +181,7 @@ void kube_informer_free(struct kube_informer *i)
         return;
     kube_reflector_free(i->reflector);
     loop_timer_stop(&i->timer);
+    loop_defer_cancel(i->loop, &i->tell_relisted);
     kube_store_free(i->store);
     mem_free(i);
 }

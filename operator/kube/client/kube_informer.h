@@ -32,6 +32,10 @@ struct kube_informer_options {
 int kube_informer_new(struct kube_informer **out, const struct kube_informer_options *options,
                       struct err *err);
 void kube_informer_start(struct kube_informer *i);
+/* A new list now, a consistent read: for a new leader, whose first view must not be old. done(user)
+ * once, when the store holds it, however often it had to be tried; a second call before that
+ * replaces the first, whose done never comes. */
+void kube_informer_relist(struct kube_informer *i, void (*done)(void *user), void *user);
 void kube_informer_free(struct kube_informer *i); /* NULL is allowed */
 
 const struct kube_store *kube_informer_store(const struct kube_informer *i);

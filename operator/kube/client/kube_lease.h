@@ -54,8 +54,8 @@ struct kube_lease_options {
     struct kube_lease_io io;
     const struct clock *clock;
     const struct rng *rng;
-    /* `term` rises with each change of leader and with each leadership of the same process
-     * (leaseTransitions): durable as long as the Lease object is not deleted. */
+    /* `term` rises with each leadership, also of the same process (leaseTransitions): durable as
+     * long as the Lease object is not deleted. */
     void (*on_started)(void *user, uint64_t term);
     void (*on_stopped)(void *user);
     /* Another process leads; empty: nobody. May be NULL. */
@@ -80,6 +80,9 @@ bool kube_lease_leading(const struct kube_lease *l);
  * lead. The fence: send a write only if this is longer than the write may take. Reads the clock. */
 int64_t kube_lease_sure_ms(const struct kube_lease *l);
 bool kube_lease_is_leader_for_sure(const struct kube_lease *l, int64_t need_ms);
+/* metadata.uid of the Lease as last read; empty: never read. With `term` it makes an epoch that
+ * never goes back: a Lease that was deleted and made again has another uid. */
+struct str kube_lease_uid(const struct kube_lease *l);
 /* Who held it when it was last read; empty: nobody, or never read. */
 struct str kube_lease_holder(const struct kube_lease *l);
 

@@ -2,6 +2,8 @@
 /* Metadata of objects: see kube_object.h. */
 #include "operator/kube/client/kube_object.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 
 static const struct json_limits object_limits = {
@@ -75,6 +77,16 @@ int kube_object_read(json_t **out, struct str text, const char *what, struct err
     if (r == 0)
         (void)json_object_del(json_object_get(*out, "metadata"), "managedFields");
     return r;
+}
+
+void kube_time_format(int64_t wall_ms, char out[KUBE_TIME_MAX])
+{
+    enum { SECONDS_LEN = 19 }; /* "2026-11-22T15:04:05" */
+    char text[CLOCK_TEXT_MAX];
+
+    clock_format_utc(wall_ms, text);
+    snprintf(out, KUBE_TIME_MAX, "%.*s.%03d000Z", SECONDS_LEN, text,
+             (int)((wall_ms % 1000 + 1000) % 1000));
 }
 
 struct str kube_annotation(const json_t *object, const char *name)

@@ -38,6 +38,10 @@ int kube_meta_read(struct kube_meta *out, const json_t *object, struct err *err)
 /* Parses one object and drops metadata.managedFields. The caller owns *out. */
 int kube_object_read(json_t **out, struct str text, const char *what, struct err *err);
 
+/* A MicroTime of the API: "2026-11-22T15:04:05.123000Z", always with six digits. */
+enum { KUBE_TIME_MAX = 40 };
+void kube_time_format(int64_t wall_ms, char out[KUBE_TIME_MAX]);
+
 /* The value of an annotation, or an empty view with ptr NULL. */
 struct str kube_annotation(const json_t *object, const char *name);
 

@@ -221,6 +221,8 @@ void kube_reflector_on_done(struct kube_reflector *r, const struct kube_answer *
     if (!r->busy)
         return;
     verdict = judge(r, answer, &later_ms, &err);
+    if (!r->busy)
+        return; /* a callback wanted another list */
     r->busy = false;
     if (verdict == KUBE_VERDICT_ENDED)
         r->life_ms = kube_reflector_now(r);
@@ -267,6 +269,19 @@ void kube_reflector_on_wake(struct kube_reflector *r)
         begin_list(r);
     else
         begin_watch(r);
+}
+
+void kube_reflector_relist(struct kube_reflector *r)
+{
+    if (r->phase == KUBE_REFLECTOR_IDLE)
+        return; /* its first list is to come */
+    if (r->busy)
+        r->options.io.cancel(r->options.io.context);
+    r->busy = false;
+    r->version[0] = '\0';
+    r->continue_token[0] = '\0';
+    r->paging = false;
+    kube_reflector_wait(r, 0); /* the store drops an unfinished list when the next one begins */
 }
 
 /* --- life ------------------------------------------------------------------------------------- */

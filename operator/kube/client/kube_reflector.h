@@ -62,6 +62,9 @@ struct kube_reflector_options {
     const struct rng *rng;
     /* The store holds a whole view for the first time. May be NULL. */
     void (*on_synced)(void *user);
+    /* A whole list took effect: the first time (then on_synced came before) and each time later.
+     * May be NULL. */
+    void (*on_listed)(void *user);
     /* A list or watch failed and is tried again: for the log, once per failure. May be NULL. */
     void (*on_trouble)(void *user, const struct err *err, int64_t again_in_ms);
     void *user;
@@ -82,6 +85,10 @@ int kube_reflector_new(struct kube_reflector **out, const struct kube_reflector_
                        struct err *err);
 void kube_reflector_free(struct kube_reflector *r); /* cancels; NULL is allowed */
 void kube_reflector_start(struct kube_reflector *r);
+
+/* Drops the version and the request under way, and makes a new list at once: a consistent read that
+ * began after this call. It may be called at any time, also inside a callback. */
+void kube_reflector_relist(struct kube_reflector *r);
 
 /* From the driver. A negative result of on_bytes: the reflector has no use for more of this answer;
  * the driver ends the request and reports on_done as it does for any other. */

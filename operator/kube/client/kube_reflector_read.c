@@ -42,6 +42,8 @@ int kube_reflector_commit(struct kube_reflector *r, const char *version)
 
     if (result < 0)
         return store_failed(r, result);
+    if (!r->busy) /* a callback wants another list, so nothing of this one is gone on from */
+        return -ERR_CANCELLED;
     result = set_version(r, str_of(version));
     if (result < 0)
         return result;
@@ -54,7 +56,9 @@ int kube_reflector_commit(struct kube_reflector *r, const char *version)
         if (r->options.on_synced != NULL)
             r->options.on_synced(r->options.user);
     }
-    return 0;
+    if (r->busy && r->options.on_listed != NULL)
+        r->options.on_listed(r->options.user);
+    return r->busy ? 0 : -ERR_CANCELLED;
 }
 
 /* The initial set of a streaming list: it counts when its end mark comes, as a whole. */
@@ -103,6 +107,8 @@ static int apply(struct kube_reflector *r, const struct kube_watch_event *event)
     }
     if (result < 0)
         return store_failed(r, result);
+    if (!r->busy)
+        return -ERR_CANCELLED;
     result = set_version(r, event->meta.resource_version);
     if (result < 0)
         return result;
@@ -116,6 +122,8 @@ int kube_reflector_take_event(void *object, const struct kube_watch_event *event
 {
     struct kube_reflector *r = object;
 
+    if (!r->busy) /* a callback of an event before this one gave the request up */
+        return -ERR_CANCELLED;
     if (event->type == KUBE_WATCH_ERROR) {
         r->got_error = true;
         r->error = event->status;
