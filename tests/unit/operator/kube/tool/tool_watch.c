@@ -132,16 +132,20 @@ void tool_watch_begin(struct tool *t, const json_t *command)
     kube_informer_start(w->informer);
 }
 
+/* The second number of statm: resident pages. */
 static int64_t resident_bytes(void)
 {
     CLEANUP(buf_fini) struct buf text = {0};
-    long long pages = 0;
+    struct str rest;
+    uint64_t pages = 0;
 
     buf_init(&text, 4096);
-    if (file_read("/proc/self/statm", &text, NULL) < 0 || buf_cstr(&text) == NULL ||
-        sscanf(text.ptr, "%*d %lld", &pages) != 1)
+    if (file_read("/proc/self/statm", &text, NULL) < 0)
         return 0;
-    return pages * sysconf(_SC_PAGESIZE);
+    rest = buf_str(&text);
+    (void)str_cut(&rest, ' ');
+    (void)str_to_u64(str_cut(&rest, ' '), &pages);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
 }
 
 void tool_watch_dump(struct tool *t, const json_t *command)
