@@ -132,6 +132,7 @@ static void begin_watch(struct kube_reflector *r)
 
 int kube_reflector_on_bytes(struct kube_reflector *r, struct str bytes)
 {
+    enum kube_reflector_phase before = r->phase;
     struct err err = {0};
     int result;
 
@@ -143,6 +144,8 @@ int kube_reflector_on_bytes(struct kube_reflector *r, struct str bytes)
         result = kube_list_feed(&r->list, bytes, &err);
     else
         result = kube_watch_feed(&r->watch, bytes, &err);
+    if (result == 0 && r->phase != before) /* a list became a watch: another patience */
+        r->options.io.wake_at(r->options.io.context, patience_ends_ms(r));
     /* Our own callbacks have recorded theirs already. */
     if (result < 0 && !r->got_error && r->failure == 0) {
         r->failure = result;

@@ -387,6 +387,9 @@ class ApiServer:
         if request.is_stream_list() and not self.stream_lists:
             raise Refusal(422, message="ListOptions is invalid: sendInitialEvents: Forbidden: sendInitialEvents is "
                                        "forbidden for watch unless the WatchList feature gate is enabled")
+        if request.is_stream_list() and request.query.get("resourceVersionMatch") != "NotOlderThan":
+            raise Refusal(422, message="ListOptions is invalid: resourceVersionMatch: Forbidden: sendInitialEvents "
+                                       "requires setting resourceVersionMatch to NotOlderThan")
         watcher = Watcher(connection, request)
         connection.begin_stream(request)
         with self.condition:
@@ -463,7 +466,7 @@ class ApiServer:
         patch = json.loads(request.body)
         applied = "apply-patch" in request.headers["content-type"]
         if applied and "fieldManager" not in request.query:
-            raise Refusal(400, message="PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+            raise Refusal(422, message="PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
         if applied and (request.plural, request.namespace, request.name) not in self.objects:
             return 201, self.create(request.plural, patch, request.namespace)
         found = self.existing(request)

@@ -342,6 +342,7 @@ static void streams_a_list(void **state)
     changed(&p, "");
     bookmark(&p, "10", true);
     assert_int_equal(p.synced, 1);
+    assert_int_equal(p.wake_ms, clock_mono_ms(&p.clock.clock) + 150000);
     assert_int_equal(kube_store_count(p.store), 2);
     event(&p, "MODIFIED", "a", "11"); /* the same stream goes on as the watch */
     assert_int_equal(p.gets, 1);
