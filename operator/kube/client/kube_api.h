@@ -29,6 +29,10 @@ enum {
     KUBE_API_ANSWER_MAX = 16 << 20,      /* bytes of an answer that is collected */
 };
 
+/* What kube_api_new declares, for the reference page. */
+enum { KUBE_API_METRIC_COUNT = 2 };
+extern const struct metric_info kube_api_metric_table[KUBE_API_METRIC_COUNT];
+
 struct kube_api;
 struct kube_call;
 

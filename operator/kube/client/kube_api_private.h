@@ -64,6 +64,15 @@ struct kube_api {
     const char *host;
 };
 
+/* kube_call.c. A new call is the last in the list, and queued. */
+int kube_call_new(struct kube_call **out, struct kube_api *api, const struct kube_request *q,
+                  struct err *err);
+/* Sends it. On failure it stays as it is. */
+int kube_call_fly(struct kube_call *call, struct err *err);
+/* Takes it off the list, tells its owner, frees it. */
+void kube_call_fail(struct kube_call *call, const struct err *err);
+void kube_call_set_state(struct kube_call *call, enum kube_call_state state);
+
 /* kube_api_credentials.c. `refused`: the server did not accept those that we have. */
 void kube_api_renew(struct kube_api *api, bool refused);
 void kube_api_renew_soon(void *object); /* the timer */

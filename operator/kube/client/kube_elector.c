@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-static const struct metric_info elector_metrics[] = {
+const struct metric_info kube_elector_metric_table[KUBE_ELECTOR_METRIC_COUNT] = {
     {.name = "leader_election_master_status",
      .type = METRIC_GAUGE,
      .help = "1 where this process leads, 0 where it stands by.",
@@ -121,7 +121,8 @@ static int declare_metrics(struct kube_elector *e, struct metrics *metrics,
     name = mem_strndup(lease->name.ptr, lease->name.len);
     if (name == NULL)
         return err_no_memory(err);
-    r = metrics_declare(metrics, elector_metrics, ARRAY_COUNT(elector_metrics), &handle, err);
+    r = metrics_declare(metrics, kube_elector_metric_table, KUBE_ELECTOR_METRIC_COUNT, &handle,
+                        err);
     if (r == 0)
         e->status = metric_series(handle, (const char *[]){name});
     return r;

@@ -7,6 +7,10 @@
 #include "operator/kube/client/kube_api.h"
 #include "operator/kube/client/kube_lease.h"
 
+/* What kube_elector_new declares, for the reference page. */
+enum { KUBE_ELECTOR_METRIC_COUNT = 1 };
+extern const struct metric_info kube_elector_metric_table[KUBE_ELECTOR_METRIC_COUNT];
+
 struct kube_elector;
 
 /* `lease` without its io, clock and rng, which are set here. metrics NULL: none; else

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-enum { DEPTH, ADDS, QUEUE_DURATION, WORK_DURATION, UNFINISHED, LONGEST, RETRIES, COUNT };
+enum { DEPTH, ADDS, QUEUE_DURATION, WORK_DURATION, UNFINISHED, LONGEST, RETRIES };
 
 #define NS_PER_S 1e9
 /* clang-format off */
@@ -13,7 +13,7 @@ static const double buckets[] = {1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1,
 #define QUEUE_LABELS .labels = {"name", "controller"}
 #define QUEUE_TIME   .buckets = buckets, .bucket_count = ARRAY_COUNT(buckets)
 
-static const struct metric_info table[COUNT] = {
+const struct metric_info kube_queue_metric_table[KUBE_QUEUE_METRIC_COUNT] = {
     [DEPTH] = {.name = "workqueue_depth",
                .type = METRIC_GAUGE,
                .help = "Keys that are ready and not yet worked on.",
@@ -69,13 +69,13 @@ int kube_queue_metrics_init(struct kube_queue_metrics *m, struct metrics *metric
                             const struct clock *clock, struct err *err)
 {
     const char *values[] = {name, name};
-    struct metric *handles[COUNT];
+    struct metric *handles[KUBE_QUEUE_METRIC_COUNT];
     int r;
 
     *m = (struct kube_queue_metrics){.clock = clock};
     if (metrics == NULL)
         return 0;
-    r = metrics_declare(metrics, table, COUNT, handles, err);
+    r = metrics_declare(metrics, kube_queue_metric_table, KUBE_QUEUE_METRIC_COUNT, handles, err);
     if (r < 0)
         return r;
     m->collected = metrics_keep(metrics, sizeof(struct kube_queue_metrics *));

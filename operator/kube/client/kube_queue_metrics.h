@@ -6,6 +6,10 @@
 #include "base/clock.h"
 #include "base/metrics.h"
 
+/* What each queue declares, for the reference page. */
+enum { KUBE_QUEUE_METRIC_COUNT = 7 };
+extern const struct metric_info kube_queue_metric_table[KUBE_QUEUE_METRIC_COUNT];
+
 /* One key that is worked on: inside its owner. */
 struct kube_queue_work {
     int64_t begun_ns;

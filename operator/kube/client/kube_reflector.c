@@ -64,6 +64,7 @@ static void begin_request(struct kube_reflector *r, enum kube_reflector_phase ph
 {
     r->phase = phase;
     r->busy = true;
+    r->answered = false;
     r->got_error = false;
     r->failure = 0;
     r->store_failed = false;
@@ -223,6 +224,7 @@ void kube_reflector_on_done(struct kube_reflector *r, const struct kube_answer *
 
     if (!r->busy)
         return;
+    r->answered = true;
     verdict = judge(r, answer, &later_ms, &err);
     if (!r->busy)
         return; /* a callback wanted another list */
@@ -278,7 +280,7 @@ void kube_reflector_relist(struct kube_reflector *r)
 {
     if (r->phase == KUBE_REFLECTOR_IDLE)
         return; /* its first list is to come */
-    if (r->busy)
+    if (r->busy && !r->answered)
         r->options.io.cancel(r->options.io.context);
     r->busy = false;
     r->version[0] = '\0';

@@ -34,7 +34,8 @@ struct kube_reflector {
     struct kube_reflector_options options;
     char *name_space, *label_selector, *field_selector;
     enum kube_reflector_phase phase;
-    bool busy; /* a request is under way */
+    bool busy;     /* a request is under way ... */
+    bool answered; /* ... and its end was reported: it is being judged */
     bool synced;
 
     /* What is known. */

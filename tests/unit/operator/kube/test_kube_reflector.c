@@ -22,8 +22,9 @@ struct play {
     struct clock_manual clock;
     struct rng_seeded random;
     char asked[KUBE_PATH_MAX]; /* the request under way; "": none */
-    int gets, cancels, synced, troubles;
-    int get_fails; /* so many gets fail */
+    int gets, cancels, synced, listed, troubles;
+    bool relist_at_change; /* once, inside the next change */
+    int get_fails;         /* so many gets fail */
     int64_t again_ms;
     int64_t wake_ms;
     uint64_t changes;
@@ -69,6 +70,13 @@ static void on_synced(void *user)
     p->synced++;
 }
 
+static void on_listed(void *user)
+{
+    struct play *p = user;
+
+    p->listed++;
+}
+
 static void on_trouble(void *user, const struct err *err, int64_t again_in_ms)
 {
     struct play *p = user;
@@ -99,13 +107,18 @@ static const struct kube_store_type type = {decode, release, {NULL}};
 static void on_change(void *user, enum kube_change change, const struct kube_entry *entry,
                       const void *before, bool unseen)
 {
+    static const char signs[] = "+~-";
     struct play *p = user;
 
     (void)before;
     p->changes++;
     if (p->changes < 1000)
-        buf_printf(&p->log, "%c%.*s@%s%s ", "+~-"[change], STR_ARG(entry->name),
-                   entry -> resource_version, unseen ? "?" : "");
+        buf_printf(&p->log, "%c%.*s@%s%s ", signs[change], STR_ARG(entry->name),
+                   entry->resource_version, unseen ? "?" : "");
+    if (p->relist_at_change) {
+        p->relist_at_change = false;
+        kube_reflector_relist(p->reflector);
+    }
 }
 
 static void begin_with(struct play *p, bool no_streaming)
@@ -119,6 +132,7 @@ static void begin_with(struct play *p, bool no_streaming)
         .no_streaming = no_streaming,
         .io = {get, cancel, wake_at, p},
         .on_synced = on_synced,
+        .on_listed = on_listed,
         .on_trouble = on_trouble,
         .user = p,
     };
@@ -776,6 +790,62 @@ static void doubled_events_change_nothing(void **state)
     end(&p);
 }
 
+static void lists_anew_when_asked(void **state)
+{
+    struct play p;
+
+    (void)state;
+    watching(&p);
+    assert_int_equal(p.listed, 1);
+    kube_reflector_relist(p.reflector);
+    assert_int_equal(p.cancels, 1);
+    assert_int_equal(wait(&p), 0);
+    asks(&p, "limit=2");
+    page(&p, "a@1 b@5", "20", "more");
+    wait(&p);
+    kube_reflector_relist(p.reflector); /* in the middle of a list: from the beginning */
+    wait(&p);
+    assert_null(strstr(p.asked, "continue"));
+    assert_int_equal(p.listed, 1);
+    page(&p, "b@5", "30", "");
+    changed(&p, "+b@5 -a@1? ");
+    assert_int_equal(p.listed, 2);
+    assert_int_equal(p.synced, 1);
+    wait(&p);
+    asks(&p, "resourceVersion=30");
+    end(&p);
+}
+
+/* An owner that asks for another list from inside a change. */
+static void lists_anew_from_inside_a_change(void **state)
+{
+    static const char *const text = "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"b\","
+                                    "\"resourceVersion\":\"11\"}}}\n"
+                                    "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"c\","
+                                    "\"resourceVersion\":\"12\"}}}\n";
+    struct play p;
+
+    (void)state;
+    watching(&p);
+    p.relist_at_change = true;
+    assert_true(say(&p, text) < 0); /* nothing more of this watch is wanted */
+    changed(&p, "+b@11 ");
+    assert_string_equal(kube_reflector_version(p.reflector), "");
+    wait(&p);
+    asks(&p, "limit=2");
+    p.relist_at_change = true;
+    page(&p, "a@13", "20", ""); /* and again, while this list takes effect */
+    assert_int_equal(p.listed, 1);
+    wait(&p);
+    asks(&p, "limit=2");
+    page(&p, "a@14", "21", "");
+    assert_int_equal(p.listed, 2);
+    wait(&p);
+    asks(&p, "resourceVersion=21");
+    assert_int_equal(kube_store_count(p.store), 1);
+    end(&p);
+}
+
 /* A day of churn: the store follows, and nothing grows. */
 static void a_day_of_events(void **state)
 {
@@ -836,6 +906,8 @@ int main(void)
         cmocka_unit_test(short_empty_watches_back_off),
         cmocka_unit_test(requests_that_can_not_be_made_are_retried),
         cmocka_unit_test(doubled_events_change_nothing),
+        cmocka_unit_test(lists_anew_when_asked),
+        cmocka_unit_test(lists_anew_from_inside_a_change),
         cmocka_unit_test(a_day_of_events),
     };
 
