@@ -87,7 +87,7 @@ static void remove_one(struct kube_index *x, int which, struct kube_entry *entry
 
 void kube_index_remove_all(struct kube_index *indexes, struct kube_entry *entry)
 {
-    for (int i = 0; i < KUBE_INDEXES_MAX; i++)
+    for (int i = 0; i < entry->link_count; i++)
         remove_one(&indexes[i], i, entry);
 }
 

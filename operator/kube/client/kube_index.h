@@ -18,7 +18,7 @@ void kube_index_fini(struct kube_index *x); /* of an index without entries */
 
 /* An empty value: in no list. `which` is the place among the entry's links. -ERR_NO_MEMORY. */
 int kube_index_add(struct kube_index *x, int which, struct str value, struct kube_entry *entry);
-/* From all KUBE_INDEXES_MAX indexes that it is in. */
+/* From all indexes that it is in. */
 void kube_index_remove_all(struct kube_index *indexes, struct kube_entry *entry);
 const struct kube_entry *kube_index_first(const struct kube_index *x, struct str value);
 

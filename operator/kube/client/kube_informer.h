@@ -36,7 +36,8 @@ void kube_informer_start(struct kube_informer *i);
  * once, when the store holds it, however often it had to be tried; a second call before that
  * replaces the first, whose done never comes. */
 void kube_informer_relist(struct kube_informer *i, void (*done)(void *user), void *user);
-void kube_informer_free(struct kube_informer *i); /* NULL is allowed */
+/* Not inside one of its callbacks. NULL is allowed. */
+void kube_informer_free(struct kube_informer *i);
 
 const struct kube_store *kube_informer_store(const struct kube_informer *i);
 const struct kube_reflector *kube_informer_reflector(const struct kube_informer *i);

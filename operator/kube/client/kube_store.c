@@ -16,6 +16,7 @@ struct kube_store {
     struct kube_store_options options;
     struct map entries; /* key -> entry */
     struct kube_index index[KUBE_INDEXES_MAX];
+    int index_count;
     struct map listed; /* key -> a new entry, or the store's own: the list that is being read */
     uint64_t list;     /* number of that list */
     bool listing;
@@ -29,9 +30,6 @@ static void entry_free(struct kube_store *s, struct kube_entry *entry)
         return;
     if (entry->object != NULL)
         s->options.type->release(s->options.user, entry->object);
-    mem_free(entry->key);
-    mem_free(entry->uid);
-    mem_free(entry->resource_version);
     mem_free(entry);
 }
 
@@ -53,26 +51,33 @@ static struct str make_key(char space[KEY_MAX], struct str name_space, struct st
     return (struct str){space, length};
 }
 
-/* Without its struct. */
-static int entry_new(struct kube_entry **out, struct str key, const struct kube_meta *meta,
-                     struct err *err)
+/* Appends a text and its NUL at *at. */
+static const char *place(char **at, struct str text)
 {
-    struct kube_entry *entry = mem_alloc(sizeof(*entry));
+    char *start = *at;
+
+    memcpy(start, text.ptr != NULL ? text.ptr : "", text.len);
+    start[text.len] = '\0';
+    *at = start + text.len + 1;
+    return start;
+}
+
+/* Without its struct. One allocation: there may be a hundred thousand of them. */
+static int entry_new(struct kube_entry **out, const struct kube_store *s, struct str key,
+                     const struct kube_meta *meta, struct err *err)
+{
+    size_t links = (size_t)s->index_count * sizeof(struct kube_index_link);
+    size_t texts = key.len + meta->uid.len + meta->resource_version.len + 3;
+    struct kube_entry *entry = mem_alloc(sizeof(*entry) + links + texts);
+    char *at;
 
     if (entry == NULL)
         return err_no_memory(err);
-    entry->key = mem_strndup(key.ptr, key.len);
-    entry->uid = mem_strndup(meta->uid.ptr != NULL ? meta->uid.ptr : "", meta->uid.len);
-    entry->resource_version =
-        mem_strndup(meta->resource_version.ptr != NULL ? meta->resource_version.ptr : "",
-                    meta->resource_version.len);
-    if (entry->key == NULL || entry->uid == NULL || entry->resource_version == NULL) {
-        mem_free(entry->key);
-        mem_free(entry->uid);
-        mem_free(entry->resource_version);
-        mem_free(entry);
-        return err_no_memory(err);
-    }
+    entry->link_count = s->index_count;
+    at = (char *)(entry->links + s->index_count);
+    entry->key = place(&at, key);
+    entry->uid = place(&at, meta->uid);
+    entry->resource_version = place(&at, meta->resource_version);
     entry->name_space = (struct str){entry->key, meta->name_space.len};
     entry->name = (struct str){entry->key + key.len - meta->name.len, meta->name.len};
     *out = entry;
@@ -96,7 +101,7 @@ static int entry_make(struct kube_store *s, struct kube_entry **out, struct str 
             s->options.on_refused(s->options.user, meta, &inner);
         return 0;
     }
-    r = entry_new(&entry, key, meta, err);
+    r = entry_new(&entry, s, key, meta, err);
     if (r < 0) {
         s->options.type->release(s->options.user, compact);
         return r;
@@ -127,7 +132,7 @@ static void tell(struct kube_store *s, enum kube_change change, const struct kub
 
 static int link_entry(struct kube_store *s, struct kube_entry *entry, struct err *err)
 {
-    for (int i = 0; i < KUBE_INDEXES_MAX; i++) {
+    for (int i = 0; i < s->index_count; i++) {
         int r = 0;
 
         if (s->options.type->index[i] != NULL)
@@ -399,8 +404,11 @@ int kube_store_new(struct kube_store **out, const struct kube_store_options *opt
     s->options = *options;
     map_init(&s->entries, KUBE_STORE_OBJECTS_MAX);
     map_init(&s->listed, KUBE_STORE_OBJECTS_MAX);
-    for (int i = 0; i < KUBE_INDEXES_MAX; i++)
+    for (int i = 0; i < KUBE_INDEXES_MAX; i++) {
         kube_index_init(&s->index[i]);
+        if (options->type->index[i] != NULL)
+            s->index_count = i + 1;
+    }
     *out = s;
     return 0;
 }

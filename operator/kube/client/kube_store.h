@@ -32,16 +32,17 @@ struct kube_index_link {
     struct kube_entry *next, *back;
 };
 
-/* One object. Owned by the store; valid until its next change. */
+/* One object. Owned by the store; valid until its next change. Its texts lie behind it. */
 struct kube_entry {
-    char *key; /* "namespace/name", or "name" */
+    const char *key; /* "namespace/name", or "name" */
     struct str name_space;
     struct str name;
-    char *uid;
-    char *resource_version;
+    const char *uid;
+    const char *resource_version;
     void *object;  /* what decode made */
     uint64_t list; /* private: the last list that held it */
-    struct kube_index_link links[KUBE_INDEXES_MAX];
+    int link_count;
+    struct kube_index_link links[]; /* one for each index of the type */
 };
 
 /* What the owner of a kind brings. Borrowed: must outlive the store. */

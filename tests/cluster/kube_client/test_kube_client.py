@@ -60,7 +60,7 @@ class Case(unittest.TestCase):
 
     def tool(self, **opening):
         tool = Tool(**({"kubeconfig": str(self.cluster.plan.kubeconfig)} | opening))
-        self.addCleanup(tool.kill)
+        self.addCleanup(tool.end)
         return tool
 
     def request(self, tool, verb, resource=MAPS, **arguments):
@@ -296,7 +296,8 @@ class Leading(Case):
             time.sleep(1 + number % 7 * 0.1)
             self.assertGreater(leader.ask("sure", "SURE")["ms"], 0)
             killed = time.monotonic()
-            leader.kill()
+            leader.process.kill()
+            leader.process.wait()
             won = standby.wait("LEADING")
             times.append(time.monotonic() - killed)
             self.assertEqual(won["term"], term + 1)

@@ -89,13 +89,13 @@ class Tool:
             self.wait("BYE")
         return self.process.wait(PATIENCE_S)
 
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.kill()
-        self.process.wait()
+    def end(self):
+        """At the end of a test: a proper end, in which a build with sanitizers looks for leaks."""
+        status = self.quit() if self.process.poll() is None else 0
         self.process.stdin.close()
         self.process.stdout.close()
+        if status != 0:
+            raise AssertionError(f"the tool ended with {status}")
 
 
 def write_kubeconfig(folder, port, **user):

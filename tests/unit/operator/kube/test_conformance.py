@@ -31,7 +31,7 @@ class Case(unittest.TestCase):
     def tool(self, **opening):
         config = write_kubeconfig(self.folder, self.server.port)
         tool = Tool(**({"kubeconfig": config} | opening))
-        self.addCleanup(tool.kill)
+        self.addCleanup(tool.end)
         return tool
 
     def fill(self, count=3):
@@ -465,7 +465,7 @@ class Secured(unittest.TestCase):
 
     def tool(self, **opening):
         tool = Tool(in_cluster=self.account, **opening)
-        self.addCleanup(tool.kill)
+        self.addCleanup(tool.end)
         self.assertEqual(tool.opened["namespace"], "team-a")
         return tool
 
@@ -522,7 +522,7 @@ class Secured(unittest.TestCase):
         with open(path, "w", encoding="utf-8") as file:
             json.dump(config, file)
         tool = Tool(kubeconfig=path)
-        self.addCleanup(tool.kill)
+        self.addCleanup(tool.end)
         self.assertEqual(tool.request("get", "v1/configmaps", namespace="n", name="a")["http"], 200)
 
     def test_unknown_authority_is_refused(self):

@@ -10,6 +10,10 @@
 
 #include "base/mem.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 struct line {
     struct tool *tool;
     char *text;
@@ -288,5 +292,8 @@ int main(void)
     loop_fini(&t.loop);
     metrics_free(t.metrics);
     tool_say(json_pack("{s:s}", "event", "BYE"));
+#ifdef __SANITIZE_ADDRESS__
+    __lsan_do_leak_check();
+#endif
     _exit(0); /* the reader may hang in its read */
 }
