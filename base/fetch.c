@@ -376,6 +376,15 @@ int fetch_start(struct fetch **out, struct fetcher *f, const struct fetch_option
     return 0;
 }
 
+struct str fetch_header(const struct fetch *fetch, const char *name)
+{
+    struct curl_header *header = NULL;
+
+    if (curl_easy_header(fetch->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
+        return STR_NONE;
+    return str_of(header->value);
+}
+
 void fetch_cancel(struct fetch *fetch)
 {
     if (fetch == NULL || fetch == fetch->fetcher->reporting)

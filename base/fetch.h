@@ -20,9 +20,14 @@ struct fetch_options {
     const char *url;    /* http:// or https:// */
     const struct http_header *headers;
     size_t header_count;
-    struct str body;             /* copied; ptr NULL: none */
-    const char *bearer_token;    /* NULL: none. Never sent to another host after a redirect */
-    const char *ca_file;         /* NULL: the system's */
+    struct str body;          /* copied; ptr NULL: none */
+    const char *bearer_token; /* NULL: none. Never sent to another host after a redirect */
+    const char *ca_file;      /* NULL: the system's */
+    struct str ca_pem;        /* the same as text, instead of a file; ptr NULL: none */
+    struct str cert_pem;      /* our certificate, and its key: both or neither */
+    struct str key_pem;
+    bool compressed;             /* gzip may come; what is received and counted is unpacked */
+    const char *user_agent;      /* NULL: "spate" */
     const char *unix_socket;     /* NULL: TCP */
     uint64_t connect_timeout_ms; /* 0: 10 s */
     uint64_t timeout_ms;         /* the whole; 0: none */
@@ -45,6 +50,9 @@ void fetcher_close(struct fetcher *f);
 /* On failure no callback runs. *out (may be NULL) is valid until on_done returned. */
 int fetch_start(struct fetch **out, struct fetcher *f, const struct fetch_options *options,
                 struct err *err);
+/* A header of the final answer, within on_data and on_done; ptr NULL if it is not there. Borrowed
+ * until the fetch ends. */
+struct str fetch_header(const struct fetch *fetch, const char *name);
 /* No callback runs any more. NULL is allowed. */
 void fetch_cancel(struct fetch *fetch);
 

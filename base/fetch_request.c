@@ -102,7 +102,9 @@ static CURLcode set_texts(CURL *easy, const struct fetch_options *o)
     if (code == CURLE_OK)
         code = curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     if (code == CURLE_OK)
-        code = curl_easy_setopt(easy, CURLOPT_USERAGENT, "spate");
+        code = curl_easy_setopt(easy, CURLOPT_USERAGENT, o->user_agent ? o->user_agent : "spate");
+    if (code == CURLE_OK && o->compressed)
+        code = curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
     if (code == CURLE_OK && o->bearer_token != NULL) {
         (void)curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
         code = curl_easy_setopt(easy, CURLOPT_XOAUTH2_BEARER, o->bearer_token);
@@ -116,6 +118,29 @@ static CURLcode set_texts(CURL *easy, const struct fetch_options *o)
     return code;
 }
 
+static CURLcode set_blob(CURL *easy, CURLoption option, struct str pem)
+{
+    union {
+        const char *in;
+        void *data;
+    } bytes = {.in = pem.ptr}; /* libcurl copies it */
+    struct curl_blob blob = {.data = bytes.data, .len = pem.len, .flags = CURL_BLOB_COPY};
+
+    return pem.ptr == NULL ? CURLE_OK : curl_easy_setopt(easy, option, &blob);
+}
+
+/* Certificates as text: libcurl parses them when it connects. */
+static CURLcode set_certificates(CURL *easy, const struct fetch_options *o)
+{
+    CURLcode code = set_blob(easy, CURLOPT_CAINFO_BLOB, o->ca_pem);
+
+    if (code == CURLE_OK)
+        code = set_blob(easy, CURLOPT_SSLCERT_BLOB, o->cert_pem);
+    if (code == CURLE_OK)
+        code = set_blob(easy, CURLOPT_SSLKEY_BLOB, o->key_pem);
+    return code;
+}
+
 int fetch_set_up(CURL *easy, struct curl_slist **fields, const char *body,
                  const struct fetch_options *o, struct err *err)
 {
@@ -123,7 +148,7 @@ int fetch_set_up(CURL *easy, struct curl_slist **fields, const char *body,
 
     if (r < 0)
         return r;
-    if (set_texts(easy, o) != CURLE_OK)
+    if (set_texts(easy, o) != CURLE_OK || set_certificates(easy, o) != CURLE_OK)
         return err_no_memory(err);
     set_method(easy, body, o);
     set_times(easy, o);

@@ -21,6 +21,23 @@ static int echo_to(struct http_exchange *x)
     return 0;
 }
 
+/* "unpacked " twenty times, by gzip. */
+static const unsigned char packed[] = {
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0x2b, 0xcd, 0x2b, 0x48, 0x4c, 0xce,
+    0x4e, 0x4d, 0x51, 0x28, 0x1d, 0x3a, 0x0c, 0x00, 0xc8, 0xe9, 0xa8, 0x16, 0xb4, 0x00, 0x00, 0x00};
+
+static void serve_packed(struct http_exchange *x)
+{
+    struct str wanted = http_header_get(&x->headers, "accept-encoding");
+
+    if (!str_is(wanted, "gzip")) {
+        http_respond(x, 200, "text/plain", STR("plain"));
+        return;
+    }
+    (void)http_add_header(x, "Content-Encoding", STR("gzip"));
+    http_respond(x, 200, "text/plain", (struct str){(const char *)packed, sizeof(packed)});
+}
+
 static void serve(struct http_exchange *x, void *user)
 {
     static char big[BIG];
@@ -28,6 +45,13 @@ static void serve(struct http_exchange *x, void *user)
     (void)user;
     if (str_is(x->path, "/big")) {
         http_respond(x, 200, "text/plain", (struct str){big, sizeof(big)});
+    } else if (str_is(x->path, "/packed")) {
+        serve_packed(x);
+    } else if (str_is(x->path, "/agent")) {
+        http_respond(x, 200, "text/plain", http_header_get(&x->headers, "user-agent"));
+    } else if (str_is(x->path, "/later")) {
+        (void)http_add_header(x, "Retry-After", STR("7"));
+        http_respond(x, 429, NULL, STR("later"));
     } else if (str_is(x->path, "/moved")) {
         (void)http_add_header(x, "Location", STR("/target"));
         http_respond(x, 302, NULL, STR("moved"));
@@ -140,6 +164,85 @@ static void fetches(void **state)
     buf_clear(&body);
     assert_int_equal(fetch_wait(&(struct fetch_options){.url = url(&s, "/big")}, &body, NULL), 200);
     assert_int_equal(body.len, BIG);
+    stop(&s);
+}
+
+static void names_itself_and_unpacks(void **state)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+    struct server s;
+    struct err err = {0};
+
+    (void)state;
+    buf_init(&body, BODY_MAX);
+    start(&s);
+    assert_int_equal(fetch_wait(&(struct fetch_options){.url = url(&s, "/agent")}, &body, NULL),
+                     200);
+    assert_string_equal(buf_cstr(&body), "spate");
+    buf_clear(&body);
+    assert_int_equal(
+        fetch_wait(&(struct fetch_options){.url = url(&s, "/agent"), .user_agent = "tester/1"},
+                   &body, NULL),
+        200);
+    assert_string_equal(buf_cstr(&body), "tester/1");
+    buf_clear(&body);
+    assert_int_equal(fetch_wait(&(struct fetch_options){.url = url(&s, "/packed")}, &body, NULL),
+                     200);
+    assert_string_equal(buf_cstr(&body), "plain");
+    buf_clear(&body);
+    assert_int_equal(
+        fetch_wait(&(struct fetch_options){.url = url(&s, "/packed"), .compressed = true}, &body,
+                   NULL),
+        200);
+    assert_int_equal(body.len, strlen("unpacked ") * 20);
+    assert_int_equal(strncmp(buf_cstr(&body), "unpacked unpacked ", 18), 0);
+    buf_clear(&body);
+    /* The limit is on what comes out. */
+    assert_int_equal(fetch_wait(&(struct fetch_options){.url = url(&s, "/packed"),
+                                                        .compressed = true,
+                                                        .max_bytes = 100},
+                                &body, &err),
+                     -ERR_LIMIT);
+    stop(&s);
+}
+
+struct later {
+    struct loop loop;
+    struct fetch *fetch;
+    bool done;
+};
+
+static void later_done(void *user, int status, struct str body, const struct err *err)
+{
+    struct later *l = user;
+
+    (void)body;
+    assert_null(err);
+    assert_int_equal(status, 429);
+    assert_true(str_is(fetch_header(l->fetch, "retry-after"), "7"));
+    assert_null(fetch_header(l->fetch, "x-absent").ptr);
+    l->done = true;
+    loop_quit(&l->loop);
+}
+
+static void shows_headers(void **state)
+{
+    struct fetch_options o = {.on_done = later_done};
+    struct fetcher *fetcher = NULL;
+    struct server s;
+    struct later l = {0};
+
+    (void)state;
+    start(&s);
+    assert_int_equal(loop_init(&l.loop, NULL), 0);
+    assert_int_equal(fetcher_new(&fetcher, &l.loop, NULL), 0);
+    o.url = url(&s, "/later");
+    o.user = &l;
+    assert_int_equal(fetch_start(&l.fetch, fetcher, &o, NULL), 0);
+    loop_run(&l.loop);
+    assert_true(l.done);
+    fetcher_close(fetcher);
+    loop_fini(&l.loop);
     stop(&s);
 }
 
@@ -264,8 +367,8 @@ static void runs_many_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fetches),
-        cmocka_unit_test(reports_failures),
+        cmocka_unit_test(fetches),           cmocka_unit_test(names_itself_and_unpacks),
+        cmocka_unit_test(shows_headers),     cmocka_unit_test(reports_failures),
         cmocka_unit_test(runs_many_at_once),
     };
 
