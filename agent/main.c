@@ -170,7 +170,8 @@ static char *last_part(const char *path)
 
 static int check_settings(const struct agent_settings *settings, struct err *err)
 {
-    if (access(settings->model, R_OK) < 0)
+    /* One that only reports opens no model: that may be gone by now. */
+    if (!settings->report_only && access(settings->model, R_OK) < 0)
         return err_errno(err, errno, "--model %s: give a Hugging Face folder or a .gguf file",
                          settings->model);
     if (settings->token_public_key != NULL && settings->data == NULL)
