@@ -47,6 +47,9 @@ struct kube_api_options {
     uint32_t rate_per_s, burst;
     uint64_t timeout_ms;
     uint64_t credentials_ms;
+    /* Credentials could not be read; those that we have go on being used. May be NULL. */
+    void (*on_trouble)(void *user, const struct err *err);
+    void *user;
 };
 
 int kube_api_new(struct kube_api **out, const struct kube_api_options *options, struct err *err);
