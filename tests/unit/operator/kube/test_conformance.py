@@ -630,6 +630,20 @@ class Writing(Case):
         self.server.drop_connections()
         self.assertEqual(tool.wait("LEADING")["term"], 2)
 
+    def test_lease_survives_half_open_connections(self):
+        tool = self.tool()
+        for number in range(8):  # several connections are kept open
+            tool.do("request", id=f"r{number}", verb="get", resource="v1/configmaps", namespace="n", name="a")
+        for _ in range(8):
+            tool.wait("ANSWER")
+        self.elect(tool, "one")
+        tool.wait("LEADING")
+        self.assertGreater(len(self.server.connections), 3)
+        self.server.forget_connections()
+        time.sleep(3)
+        self.assertGreater(tool.ask("sure", "SURE")["ms"], 0)
+        self.assertNotIn("STOPPED", [e["event"] for e in tool.seen])
+
     def test_deleted_lease_is_another_installation(self):
         tool = self.tool()
         self.elect(tool, "one")
