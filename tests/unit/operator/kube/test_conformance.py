@@ -242,6 +242,31 @@ class Refused(Case):
             self.assertGreaterEqual(gap, 0.1 * 2 ** (number + 1), gaps)
         self.follows(tool, lists=1)
 
+    def test_our_own_rate_limit(self):
+        """A burst at once, then as many a second as we allow ourselves; leases pass by."""
+        tool = self.tool(rate_per_s=20, burst=5)
+        for number in range(30):
+            tool.do("request", id=f"r{number}", verb="get", resource="v1/configmaps", namespace="n", name="a")
+        tool.do("elect", namespace="n", name="lead", identity="one")
+        tool.wait("LEADING")
+        before = len(self.asked(lambda r: r.plural == "configmaps"))
+        for _ in range(30 - sum(e["event"] == "ANSWER" for e in tool.seen)):
+            tool.wait("ANSWER")
+        times = [r.time for r in self.asked(lambda r: r.plural == "configmaps")]
+        self.assertLess(before, 30)
+        self.assertGreaterEqual(times[-1] - times[0], 25 / 20 * 0.9)
+
+    def test_requests_are_counted(self):
+        tool = self.tool()
+        tool.request("get", "v1/configmaps", namespace="n", name="a")
+        tool.request("create", "v1/configmaps", namespace="n", body={"metadata": {"name": "a"}})
+        self.server.on(lambda r: r.method == "GET", lambda connection, request: connection.reset() or False, times=5)
+        tool.request("get", "v1/configmaps", namespace="n", name="a")
+        text = tool.ask("metrics", "METRICS")["text"]
+        host = f'host="127.0.0.1:{self.server.port}"'
+        for code, method in (("404", "GET"), ("201", "POST"), ("<error>", "GET")):
+            self.assertIn(f'rest_client_requests_total{{code="{code}",method="{method}",{host}}} 1\n', text)
+
     def test_31_connection_limit_reached(self):
         self.fill()
         tool = self.tool()
