@@ -156,6 +156,11 @@ int kube_api_new(struct kube_api **out, const struct kube_api_options *options, 
         r = fetcher_new(&api->fetcher, options->loop, err);
     if (r < 0)
         return r;
+    r = fetcher_new(&api->urgent_fetcher, options->loop, err);
+    if (r < 0) {
+        fetcher_close(api->fetcher);
+        return r;
+    }
     api->config = options->config;
     *out = STEAL(api);
     return 0;
@@ -172,6 +177,7 @@ void kube_api_close(struct kube_api *api)
     loop_timer_stop(&api->pump_timer);
     loop_defer_cancel(api->options.loop, &api->pump);
     fetcher_close(api->fetcher);
+    fetcher_close(api->urgent_fetcher);
     kube_api_credentials_close(api);
     mem_free(api);
 }

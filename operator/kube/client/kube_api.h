@@ -47,6 +47,9 @@ struct kube_api_options {
     uint32_t rate_per_s, burst;
     uint64_t timeout_ms;
     uint64_t credentials_ms;
+    /* Credentials could not be read; those that we have go on being used. May be NULL. */
+    void (*on_trouble)(void *user, const struct err *err);
+    void *user;
 };
 
 int kube_api_new(struct kube_api **out, const struct kube_api_options *options, struct err *err);
@@ -66,7 +69,7 @@ struct kube_request {
     const char *target;       /* path and query, made by kube_path and kube_query; copied */
     struct str body;          /* copied; ptr NULL: none */
     const char *content_type; /* NULL: application/json */
-    bool urgent;              /* passes by the rate limit: lease renewals */
+    bool urgent;              /* lease renewals: passes by the rate limit, on its own connection */
     bool patient;             /* false: an answer with Retry-After comes to on_done at once */
     uint64_t timeout_ms;      /* 0: the api's; UINT64_MAX: none */
     /* With it, the body of a 2xx answer is not collected; a negative result ends the call. */

@@ -44,6 +44,8 @@ static void loaded(void *object)
     api->generation++;
     job_free(job);
     loop_timer_start(api->options.loop, &api->credentials_timer, api->options.credentials_ms);
+    if (code < 0 && api->options.on_trouble != NULL)
+        api->options.on_trouble(api->options.user, &err);
     kube_api_credentials_done(api, code < 0 ? &err : NULL);
 }
 

@@ -48,6 +48,10 @@ struct kube_api {
     struct kube_api_options options;
     struct kube_config *config;
     struct fetcher *fetcher;
+    /* Urgent calls keep to connections of their own. After the loss of a server behind a balancer
+     * all kept ones may be dead unnoticed, and each would cost one try of the few that a leader
+     * has; here there is only one, and giving a call up closes it. */
+    struct fetcher *urgent_fetcher;
     struct kube_call *first, *last;
     size_t queued;
     struct kube_bucket bucket;

@@ -290,5 +290,5 @@ int kube_call_fly(struct kube_call *call, struct err *err)
     };
 
     call->generation = api->generation;
-    return fetch_start(&call->fetch, api->fetcher, &options, err);
+    return fetch_start(&call->fetch, q->urgent ? api->urgent_fetcher : api->fetcher, &options, err);
 }

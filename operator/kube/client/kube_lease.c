@@ -36,6 +36,7 @@ struct kube_lease {
     int64_t renewed_ms; /* when the last successful write was sent */
 
     bool releasing;
+    bool given_up; /* released; the owner is told next */
     int64_t release_by_ms;
     void (*released)(void *user);
     void *released_user;
@@ -255,19 +256,24 @@ static void after_write(struct kube_lease *l, enum request request,
 
 /* --- releasing -------------------------------------------------------------------------------- */
 
+/* The owner is told from the next wake-up, as the last thing in it: it may free the lease then. */
 static void finish_release(struct kube_lease *l)
 {
-    void (*done)(void *user) = l->released;
-
-    l->releasing = false;
-    l->started = false;
-    l->released = NULL;
     if (l->request != REQUEST_NONE)
         l->options.io.cancel(l->options.io.context);
     l->request = REQUEST_NONE;
+    l->releasing = false;
+    l->given_up = true;
+    act_in(l, 0);
+}
+
+static void tell_released(struct kube_lease *l)
+{
+    l->given_up = false;
+    l->started = false;
     l->options.io.wake_at(l->options.io.context, INT64_MAX);
-    if (done != NULL)
-        done(l->released_user);
+    if (l->released != NULL)
+        l->released(l->released_user);
 }
 
 /* Ours as far as we know: a write; of unknown state: a look first; another's: nothing to give. */
@@ -328,8 +334,7 @@ void kube_lease_on_done(struct kube_lease *l, const struct kube_answer *answer)
         after_read(l, answer);
     else
         after_write(l, request, answer);
-    if (l->started)
-        set_alarm(l);
+    set_alarm(l);
 }
 
 /* No answer in time: what a write did is not known. */
@@ -359,8 +364,10 @@ void kube_lease_on_wake(struct kube_lease *l)
 
     if (!l->started)
         return;
-    if (l->releasing && now >= l->release_by_ms) {
+    if (l->releasing && now >= l->release_by_ms)
         finish_release(l);
+    if (l->given_up) {
+        tell_released(l);
         return;
     }
     if (l->leading && now >= l->renewed_ms + (int64_t)l->options.renew_ms)
@@ -373,8 +380,7 @@ void kube_lease_on_wake(struct kube_lease *l)
         else
             begin(l, l->leading && !l->stale ? REQUEST_WRITE : REQUEST_READ);
     }
-    if (l->started)
-        set_alarm(l);
+    set_alarm(l);
 }
 
 /* --- asking ----------------------------------------------------------------------------------- */

@@ -69,7 +69,7 @@ int kube_lease_new(struct kube_lease **out, const struct kube_lease_options *opt
 void kube_lease_free(struct kube_lease *l); /* does not release; NULL is allowed */
 void kube_lease_start(struct kube_lease *l);
 /* Stops (on_stopped comes first, if we lead) and gives the lease up, so that another need not wait
- * for its end. done(user) once, when the answer came or after renew_ms. */
+ * for its end. done(user) once, when the answer came or after renew_ms; it may free the lease. */
 void kube_lease_release(struct kube_lease *l, void (*done)(void *user), void *user);
 
 void kube_lease_on_done(struct kube_lease *l, const struct kube_answer *answer);

@@ -75,6 +75,7 @@ class Connection:
         self.server, self.sock = server, sock
         self.file = sock.makefile("rb")
         self.compressor = None
+        self.deaf = False  # half-open: nothing of it is answered any more
         self.lock = threading.Lock()
 
     def read_request(self):
@@ -224,7 +225,7 @@ class ApiServer:
                 rule = next((r for r in self.rules if r.matches(request)), None)
                 if rule is not None:
                     self.rules.remove(rule)
-            if self.frozen:
+            if self.frozen or connection.deaf:
                 time.sleep(3600)
             if self.token is not None and request.headers.get("authorization") != f"Bearer {self.token}":
                 connection.answer(401, status_object(401, message="Unauthorized"))
@@ -297,6 +298,12 @@ class ApiServer:
         """Watches stay open and say nothing any more."""
         for watcher in self.live_watchers():
             watcher.dead = True
+
+    def forget_connections(self):
+        """As behind a balancer that has lost its table: old connections are dead, and nobody says so."""
+        with self.condition:
+            for connection in self.connections:
+                connection.deaf = True
 
     def compact(self):
         with self.condition:

@@ -242,6 +242,31 @@ class Refused(Case):
             self.assertGreaterEqual(gap, 0.1 * 2 ** (number + 1), gaps)
         self.follows(tool, lists=1)
 
+    def test_our_own_rate_limit(self):
+        """A burst at once, then as many a second as we allow ourselves; leases pass by."""
+        tool = self.tool(rate_per_s=20, burst=5)
+        for number in range(30):
+            tool.do("request", id=f"r{number}", verb="get", resource="v1/configmaps", namespace="n", name="a")
+        tool.do("elect", namespace="n", name="lead", identity="one")
+        tool.wait("LEADING")
+        before = len(self.asked(lambda r: r.plural == "configmaps"))
+        for _ in range(30 - sum(e["event"] == "ANSWER" for e in tool.seen)):
+            tool.wait("ANSWER")
+        times = [r.time for r in self.asked(lambda r: r.plural == "configmaps")]
+        self.assertLess(before, 30)
+        self.assertGreaterEqual(times[-1] - times[0], 25 / 20 * 0.9)
+
+    def test_requests_are_counted(self):
+        tool = self.tool()
+        tool.request("get", "v1/configmaps", namespace="n", name="a")
+        tool.request("create", "v1/configmaps", namespace="n", body={"metadata": {"name": "a"}})
+        self.server.on(lambda r: r.method == "GET", lambda connection, request: connection.reset() or False, times=5)
+        tool.request("get", "v1/configmaps", namespace="n", name="a")
+        text = tool.ask("metrics", "METRICS")["text"]
+        host = f'host="127.0.0.1:{self.server.port}"'
+        for code, method in (("404", "GET"), ("201", "POST"), ("<error>", "GET")):
+            self.assertIn(f'rest_client_requests_total{{code="{code}",method="{method}",{host}}} 1\n', text)
+
     def test_31_connection_limit_reached(self):
         self.fill()
         tool = self.tool()
@@ -493,6 +518,25 @@ class Secured(unittest.TestCase):
         tool.request("get", "v1/configmaps", namespace="n", name="a")
         self.assertEqual(self.server.requests[-1].headers["authorization"], "Bearer token-2")
 
+    def test_12_token_file_gone_for_a_while(self):
+        tool = self.tool(credentials_ms=50)
+        tool.watch(times=QUICK)
+        os.rename(os.path.join(self.account, "token"), os.path.join(self.account, "hidden"))
+        self.assertIn("token", tool.wait("API_TROUBLE")["message"])
+        self.assertEqual(tool.request("get", "v1/configmaps", namespace="n", name="a")["http"], 200)
+        os.rename(os.path.join(self.account, "hidden"), os.path.join(self.account, "token"))
+        self.server.put_map("b", "y")
+        tool.wait_store(self.server.versions)
+
+    def test_12_no_token_at_the_start(self):
+        os.unlink(os.path.join(self.account, "token"))
+        tool = self.tool(credentials_ms=100)
+        answer = tool.request("get", "v1/configmaps", namespace="n", name="a")
+        self.assertEqual((answer["http"], answer["code"]), (0, "not_found"))
+        self.write("token", "token-1")
+        tool.watch(times=QUICK)
+        tool.wait_store(self.server.versions)
+
     def test_21_certificate_rotated(self):
         tool = self.tool(credentials_ms=50)
         tool.watch(times=QUICK)
@@ -524,6 +568,37 @@ class Secured(unittest.TestCase):
         tool = Tool(kubeconfig=path)
         self.addCleanup(tool.end)
         self.assertEqual(tool.request("get", "v1/configmaps", namespace="n", name="a")["http"], 200)
+
+    def test_12_401_then_plug_in_runs_again(self):
+        """A credential plug-in whose token does not say when it ends."""
+        script = os.path.join(self.folder, "login")
+        with open(script, "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\ncd "$(dirname "$0")" && printf x >>runs && cat answer\n')
+        os.chmod(script, 0o700)
+        self.answer_token("token-1")
+        path = os.path.join(self.folder, "config")
+        plug_in = {"apiVersion": "client.authentication.k8s.io/v1", "command": "./login", "interactiveMode": "Never"}
+        config = {"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+                  "clusters": [{"name": "k", "cluster": {"server": f"https://127.0.0.1:{self.server.port}",
+                                                         "certificate-authority": "first-ca.crt"}}],
+                  "users": [{"name": "u", "user": {"exec": plug_in}}]}
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(config, file)
+        tool = Tool(kubeconfig=path, credentials_ms=50)
+        self.addCleanup(tool.end)
+        tool.watch(times=QUICK)
+        time.sleep(0.5)
+        self.assertEqual(os.path.getsize(os.path.join(self.folder, "runs")), 1)
+        self.answer_token("token-2")
+        self.server.token = "token-2"
+        self.server.drop_watches()
+        self.server.put_map("b", "y")
+        self.assertEqual(tool.wait_store(self.server.versions)["lists"], 1)
+        self.assertEqual(os.path.getsize(os.path.join(self.folder, "runs")), 2)
+
+    def answer_token(self, token):
+        with open(os.path.join(self.folder, "answer"), "w", encoding="utf-8") as file:
+            json.dump({"apiVersion": "client.authentication.k8s.io/v1", "status": {"token": token}}, file)
 
     def test_unknown_authority_is_refused(self):
         _, _, other = make_authority(self.folder, "other")
@@ -579,6 +654,20 @@ class Writing(Case):
         self.server.frozen = False
         self.server.drop_connections()
         self.assertEqual(tool.wait("LEADING")["term"], 2)
+
+    def test_lease_survives_half_open_connections(self):
+        tool = self.tool()
+        for number in range(8):  # several connections are kept open
+            tool.do("request", id=f"r{number}", verb="get", resource="v1/configmaps", namespace="n", name="a")
+        for _ in range(8):
+            tool.wait("ANSWER")
+        self.elect(tool, "one")
+        tool.wait("LEADING")
+        self.assertGreater(len(self.server.connections), 3)
+        self.server.forget_connections()
+        time.sleep(3)
+        self.assertGreater(tool.ask("sure", "SURE")["ms"], 0)
+        self.assertNotIn("STOPPED", [e["event"] for e in tool.seen])
 
     def test_deleted_lease_is_another_installation(self):
         tool = self.tool()

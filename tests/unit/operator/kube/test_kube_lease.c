@@ -516,6 +516,37 @@ static void releases(void **state)
     server_free(&s);
 }
 
+static void done_and_free(void *user)
+{
+    struct candidate *c = user;
+
+    c->releases++;
+    kube_lease_free(c->lease);
+    c->lease = NULL;
+}
+
+static void may_be_freed_when_it_is_released(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 3; way++) {
+        struct server s = {0};
+        struct candidate a;
+
+        begin(&a, &s, "a", 0);
+        run(&a, way == 0 ? 0 : 1000);
+        kube_lease_release(a.lease, done_and_free, &a);
+        for (int i = 0; i < 400 && a.lease != NULL; i++) {
+            clock_manual_advance_ms(&a.clock, 10);
+            wake(&a);
+            if (way < 2 && a.lease != NULL && a.method[0] != '\0')
+                serve(&a); /* else nothing is ever answered */
+        }
+        assert_null(a.lease);
+        assert_int_equal(a.releases, 1);
+        server_free(&s);
+    }
+}
+
 static void what_is_not_ours_is_not_released(void **state)
 {
     struct server s = {0};
@@ -643,6 +674,7 @@ int main(void)
         cmocka_unit_test(gives_way_to_another_holder),
         cmocka_unit_test(believes_a_longer_record),
         cmocka_unit_test(releases),
+        cmocka_unit_test(may_be_freed_when_it_is_released),
         cmocka_unit_test(what_is_not_ours_is_not_released),
         cmocka_unit_test(a_missing_namespace_is_tried_slowly),
         cmocka_unit_test(wrong_times_are_refused),

@@ -64,6 +64,12 @@ void tool_resource_read(struct tool_resource *out, const json_t *command)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+static void on_api_trouble(void *user, const struct err *err)
+{
+    (void)user;
+    tool_say(json_pack("{s:s,s:s}", "event", "API_TROUBLE", "message", err_message(err)));
+}
+
 static void do_open(struct tool *t, const json_t *command)
 {
     const char *folder = tool_text(command, "in_cluster");
@@ -79,6 +85,7 @@ static void do_open(struct tool *t, const json_t *command)
         .burst = (uint32_t)tool_number(command, "burst"),
         .timeout_ms = (uint64_t)tool_number(command, "timeout_ms"),
         .credentials_ms = (uint64_t)tool_number(command, "credentials_ms"),
+        .on_trouble = on_api_trouble,
     };
     struct err err = {0};
     int r;
