@@ -43,8 +43,10 @@ static const struct crd_field rows[] = {
         .pattern = "^[a-z][a-z0-9+.-]*://[^[:cntrl:] ]+$",
         .pattern_means = "a location such as file:///models/brook",
         SPEC(uri),
-        .describe = "Where the weights are: file:// and the absolute path of a folder in Hugging "
-                    "Face layout, or of a GGUF file.",
+        .describe = "Where the weights are: a folder in Hugging Face layout, or a GGUF file. "
+                    "file:///path is on this machine, or in the agent's image on Kubernetes. "
+                    "pvc://CLAIM/path is in a PersistentVolumeClaim of the model's namespace, "
+                    "oci://HOST/NAME:TAG#path in an OCI image: both on Kubernetes only.",
     },
     {
         .path = "spec.model.name",
