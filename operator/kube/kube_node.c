@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nodes: whether they live, whether they go, and how they are paid for. */
+#include "operator/kube/kube_node.h"
+
+#include "base/mem.h"
+
+/* Taints by which clouds and autoscalers say that a node will be gone soon. A key that ends with
+ * '/' stands for all below it. */
+static const char *const reclaim_taints[] = {
+    "karpenter.sh/disrupted",
+    "karpenter.sh/disruption",
+    "aws-node-termination-handler/",
+    "cloud.google.com/impending-node-termination",
+    "node.cloudprovider.kubernetes.io/shutdown",
+    "ToBeDeletedByClusterAutoscaler",
+    "node.kubernetes.io/out-of-service",
+    "spate.dev/reclaim",
+};
+
+/* How clouds mark the kind of capacity, by label and value. */
+static const struct {
+    const char *label, *value;
+    enum kube_capacity capacity;
+} capacity_labels[] = {
+    {"karpenter.sh/capacity-type", "spot", KUBE_SPOT},
+    {"karpenter.sh/capacity-type", "reserved", KUBE_RESERVED},
+    {"eks.amazonaws.com/capacityType", "SPOT", KUBE_SPOT},
+    {"eks.amazonaws.com/capacityType", "CAPACITY_BLOCK", KUBE_RESERVED},
+    {"cloud.google.com/gke-spot", "true", KUBE_SPOT},
+    {"cloud.google.com/gke-provisioning", "spot", KUBE_SPOT},
+    {"kubernetes.azure.com/scalesetpriority", "spot", KUBE_SPOT},
+};
+
+static bool is_reclaim_taint(struct str key)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(reclaim_taints); i++) {
+        struct str wanted = str_of(reclaim_taints[i]);
+        bool is_prefix = str_ends(wanted, STR("/"));
+
+        if (is_prefix ? str_starts(key, wanted) : str_eq(key, wanted))
+            return true;
+    }
+    return false;
+}
+
+static bool has_reclaim_taint(const json_t *object)
+{
+    const json_t *taints = json_object_get(json_object_get(object, "spec"), "taints");
+    const json_t *taint;
+    size_t i;
+
+    json_array_foreach (taints, i, taint) {
+        if (is_reclaim_taint(json_str(json_object_get(taint, "key"))))
+            return true;
+    }
+    return false;
+}
+
+static bool is_ready(const json_t *object)
+{
+    const json_t *conditions = json_object_get(json_object_get(object, "status"), "conditions");
+    const json_t *condition;
+    size_t i;
+
+    json_array_foreach (conditions, i, condition) {
+        if (str_is(json_str(json_object_get(condition, "type")), "Ready"))
+            return str_is(json_str(json_object_get(condition, "status")), "True");
+    }
+    return false;
+}
+
+static enum kube_capacity capacity_of(const json_t *object)
+{
+    const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
+
+    for (size_t i = 0; i < ARRAY_COUNT(capacity_labels); i++) {
+        if (str_is(json_str(json_object_get(labels, capacity_labels[i].label)),
+                   capacity_labels[i].value))
+            return capacity_labels[i].capacity;
+    }
+    return KUBE_ON_DEMAND;
+}
+
+int kube_node_read(struct kube_node **out, const json_t *object, const struct kube_meta *meta,
+                   struct err *err)
+{
+    struct kube_node *node = mem_alloc(sizeof(*node));
+
+    if (node == NULL)
+        return err_no_memory(err);
+    node->ready = is_ready(object);
+    node->reclaimed = meta->deleting || has_reclaim_taint(object);
+    node->capacity = capacity_of(object);
+    *out = node;
+    return 0;
+}
+
+const char *kube_capacity_name(enum kube_capacity capacity)
+{
+    static const char *const names[KUBE_CAPACITY_COUNT] = {
+        [KUBE_ON_DEMAND] = "on-demand",
+        [KUBE_SPOT] = "spot",
+        [KUBE_RESERVED] = "reserved",
+    };
+
+    return names[capacity];
+}
