@@ -276,7 +276,8 @@ static int check_local(struct settings *settings, struct err *err)
         return err_set(err, ERR_INVALID, "--state and --agent-binary are required");
     if (realpath(settings->agent_binary, settings->agent) == NULL ||
         access(settings->agent, X_OK) < 0)
-        return err_set(err, ERR_NOT_FOUND, "--agent-binary %s: no such program",
+        return err_set(err, ERR_NOT_FOUND,
+                       "--agent-binary %s: no such program: give the path of spate-agent",
                        settings->agent_binary);
     return 0;
 }
@@ -328,8 +329,8 @@ static int run(struct settings *settings, struct err *err)
     if (r == 0)
         r = serve(settings, &e, err);
     reconciler_free(e.reconciler);
-    metrics_free(e.metrics);
     loop_fini(&loop);
+    metrics_free(e.metrics); /* closing connections still count */
     return r;
 }
 
