@@ -38,6 +38,7 @@ struct kube_view {
     struct kube *kube;
     const struct kube_resource *resource;
     const struct crd_kind *kind; /* of our own objects; else NULL */
+    struct kube_resource own;    /* of the kind; private */
     struct str name_space;       /* empty: all */
     struct kube_informer *informer;
     bool synced;

@@ -7,10 +7,6 @@
 #include "operator/kube/kube_private.h"
 #include "operator/reconcile/must.h"
 
-static const struct kube_resource models_resource = {CRD_GROUP, CRD_VERSION, "modeldeployments",
-                                                     true};
-static const struct kube_resource tenants_resource = {CRD_GROUP, CRD_VERSION, "tenants", false};
-static const struct kube_resource books_resource = {CRD_GROUP, CRD_VERSION, "pricebooks", false};
 static const struct kube_resource pods_resource = {"", "v1", "pods", true};
 static const struct kube_resource nodes_resource = {"", "v1", "nodes", false};
 
@@ -155,18 +151,20 @@ static void sweep(void *object)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static int view_open(struct kube *kube, struct kube_view **out,
-                     const struct kube_resource *resource, const struct kube_store_type *type,
-                     struct str name_space, struct str selector, struct err *err)
+static int view_open(struct kube *kube, struct kube_view **out, const struct kube_view *shape,
+                     const struct kube_store_type *type, struct str selector, struct err *err)
 {
     struct kube_view *view = must(mem_alloc(sizeof(*view)));
 
+    *view = *shape;
     view->kube = kube;
-    view->resource = resource;
-    view->name_space = name_space;
-    view->kind = type == &custom_type ? crd_kind_find(str_of(resource->plural)) : NULL;
     view->next = kube->views;
     kube->views = view;
+    if (view->kind != NULL) {
+        view->own = (struct kube_resource){CRD_GROUP, CRD_VERSION, view->kind->plural,
+                                           view->kind->namespaced};
+        view->resource = &view->own;
+    }
     if (out != NULL)
         *out = view;
     return kube_informer_new(
@@ -176,8 +174,8 @@ static int view_open(struct kube *kube, struct kube_view **out,
             .loop = kube->loop,
             .clock = kube->platform.clock,
             .rng = kube->platform.rng,
-            .resource = resource,
-            .name_space = name_space,
+            .resource = view->resource,
+            .name_space = view->name_space,
             .label_selector = selector,
             .store = {.type = type, .user = view, .on_change = on_change, .on_refused = on_refused},
             .on_synced = on_synced,
@@ -186,15 +184,29 @@ static int view_open(struct kube *kube, struct kube_view **out,
         err);
 }
 
+/* Our own kinds: those of a namespace, or those of none. */
+static int open_kinds(struct kube *kube, bool namespaced, struct str name_space, struct err *err)
+{
+    int r = 0;
+
+    for (int i = 0; r == 0 && i < CRD_KIND_COUNT; i++) {
+        const struct kube_view shape = {.kind = crd_kinds[i], .name_space = name_space};
+
+        if (crd_kinds[i]->namespaced == namespaced)
+            r = view_open(kube, NULL, &shape, &custom_type, STR_NONE, err);
+    }
+    return r;
+}
+
 /* Models and their agents, in one namespace or in all. */
 static int open_namespace(struct kube *kube, struct str name_space, struct err *err)
 {
-    int r = view_open(kube, NULL, &models_resource, &custom_type, name_space, STR_NONE, err);
+    const struct kube_view agents = {.resource = &pods_resource, .name_space = name_space};
+    int r = open_kinds(kube, true, name_space, err);
 
-    if (r == 0)
-        r = view_open(kube, NULL, &pods_resource, &kube_pod_type, name_space,
-                      STR(KUBE_LABEL_COMPONENT "=" KUBE_COMPONENT_AGENT), err);
-    return r;
+    return r < 0 ? r
+                 : view_open(kube, NULL, &agents, &kube_pod_type,
+                             STR(KUBE_LABEL_COMPONENT "=" KUBE_COMPONENT_AGENT), err);
 }
 
 static int open_namespaces(struct kube *kube, struct err *err)
@@ -224,19 +236,18 @@ static int open_namespaces(struct kube *kube, struct err *err)
 
 int kube_views_open(struct kube *kube, struct err *err)
 {
+    const struct kube_view nodes = {.resource = &nodes_resource};
+    const struct kube_view gateways = {.resource = &pods_resource,
+                                       .name_space = str_of(kube->name_space)};
     int r = open_namespaces(kube, err);
 
     loop_timer_init(&kube->sweep, sweep, kube);
     if (r == 0)
-        r = view_open(kube, NULL, &tenants_resource, &custom_type, STR_NONE, STR_NONE, err);
+        r = open_kinds(kube, false, STR_NONE, err);
     if (r == 0)
-        r = view_open(kube, NULL, &books_resource, &custom_type, STR_NONE, STR_NONE, err);
+        r = view_open(kube, &kube->nodes, &nodes, &kube_node_type, STR_NONE, err);
     if (r == 0)
-        r = view_open(kube, &kube->nodes, &nodes_resource, &kube_node_type, STR_NONE, STR_NONE,
-                      err);
-    if (r == 0)
-        r = view_open(kube, &kube->gateways, &pods_resource, &kube_pod_type,
-                      str_of(kube->name_space),
+        r = view_open(kube, &kube->gateways, &gateways, &kube_pod_type,
                       STR(KUBE_LABEL_COMPONENT "=" KUBE_COMPONENT_GATEWAY), err);
     return r;
 }
