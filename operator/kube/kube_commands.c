@@ -4,6 +4,7 @@
  * precondition, and is cancelled where it has not left yet when leadership ends.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "operator/common/ledger_prices.h"
@@ -26,6 +27,8 @@ struct kube_write {
     struct kube *kube;
     struct kube_call *call;
     uint64_t ticket; /* 0: nobody waits for the answer */
+    char *owner_key; /* of a pod that is being created: "namespace/model"; else NULL */
+    bool on_demand;  /* that pod asks for it */
     struct kube_write *next, **back;
 };
 
@@ -35,6 +38,7 @@ static void write_free(struct kube_write *write)
     if (write->next != NULL)
         write->next->back = write->back;
     kube_call_cancel(write->call);
+    mem_free(write->owner_key);
     mem_free(write);
 }
 
@@ -106,22 +110,71 @@ static void write_settle(struct kube_write *write, int code, const struct err *e
 
 /* --- pods ------------------------------------------------------------------------------------- */
 
+struct spread {
+    int64_t pods, on_demand;
+};
+
+/* The pods of a model that are there and stay, and those that are being created. */
+static struct spread spread_of(const struct kube *kube, const char *owner_key)
+{
+    struct spread spread = {0};
+
+    for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
+        if (!kube_view_has_agents(view))
+            continue;
+        for (const struct kube_entry *at = kube_store_index_first(
+                 kube_informer_store(view->informer), KUBE_BY_OWNER, str_of(owner_key));
+             at != NULL; at = kube_store_index_next(at, KUBE_BY_OWNER)) {
+            const struct kube_pod *pod = at->object;
+
+            if (pod->gone_by_ms > 0 || kube_pod_is_lost(kube, pod))
+                continue;
+            spread.pods++;
+            spread.on_demand += kube_pod_is_on_demand(kube, pod);
+        }
+    }
+    for (const struct kube_write *write = kube->writes; write != NULL; write = write->next) {
+        if (write->owner_key != NULL && strcmp(write->owner_key, owner_key) == 0) {
+            spread.pods++;
+            spread.on_demand += write->on_demand;
+        }
+    }
+    return spread;
+}
+
+static enum kube_wish wish_of(const struct kube *kube, const struct crd_object *model,
+                              const char *owner_key)
+{
+    const json_t *spot = json_object_get(json_object_get(model->spec, "scaling"), "spot");
+    struct spread spread = spread_of(kube, owner_key);
+
+    return kube_spot_wish(json_integer_value(json_object_get(spot, "percent")),
+                          json_integer_value(json_object_get(spot, "minOnDemand")), spread.pods,
+                          spread.on_demand);
+}
+
 static void pod_create(struct platform *p, uint64_t ticket, const struct platform_pod_spec *spec)
 {
     struct kube *kube = kube_of(p);
     const struct kube_target target = {.resource = &pods_resource,
                                        .name_space = str_of(spec->model->name_space)};
-    const struct kube_manifest_options options = {
+    char owner_key[2 * CRD_NAME_MAX + 2];
+    struct kube_manifest_options options = {
         .image = kube->options.agent_image,
         .pull_policy = kube->options.agent_pull_policy,
         .pull_secret = kube->options.agent_pull_secret,
         .public_key = kube->public_key,
     };
-    struct kube_write *write = write_new(kube, ticket);
     CLEANUP(buf_fini) struct buf manifest = {0};
+    struct kube_write *write;
     struct err err = {0};
     int r = check_lead(kube, &err);
 
+    snprintf(owner_key, sizeof(owner_key), "%s/%s", spec->model->name_space, spec->model->name);
+    options.wish = wish_of(kube, spec->model, owner_key);
+    write = write_new(kube, ticket);
+    write->owner_key = must_text(str_of(owner_key));
+    write->on_demand = options.wish == KUBE_WISH_ON_DEMAND;
     buf_init(&manifest, KUBE_MANIFEST_BYTES_MAX);
     if (r == 0)
         r = kube_manifest_write(&manifest, &options, spec, &err);

@@ -8,11 +8,13 @@
 #include "base/mem.h"
 #include "crd/model_deployment.h"
 #include "operator/kube/kube_names.h"
+#include "operator/kube/kube_node.h"
 #include "operator/kube/kube_source.h"
 
 #define DATA_FOLDER  "/var/lib/spate"
 #define TOKEN_FOLDER "/etc/spate"
 #define TOKEN_FILE   "token.pub"
+#define GPU_RESOURCE "nvidia.com/gpu"
 
 enum { SPEC_ARENA_BYTES = 4 << 20, ARGUMENT_MAX = 4096 };
 
@@ -47,6 +49,10 @@ static void put_labels(struct manifest *m)
     json_put_text(w, KUBE_LABEL_MODEL, m->pod->model->name);
     json_put_str(w, KUBE_LABEL_HASH, m->pod->template_hash);
     json_put_text(w, KUBE_LABEL_ORDINAL, ordinal);
+    if (m->options->wish != KUBE_WISH_ANY)
+        json_put_text(
+            w, KUBE_LABEL_CAPACITY,
+            kube_capacity_name(m->options->wish == KUBE_WISH_SPOT ? KUBE_SPOT : KUBE_ON_DEMAND));
     json_close(w, '}');
 }
 
@@ -201,15 +207,37 @@ static void put_mounts(struct manifest *m)
     json_close(w, ']');
 }
 
+static void put_quantity(struct json_writer *w, const char *name, int64_t value, const char *unit)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%lld%s", (long long)value, unit);
+    json_put_text(w, name, text);
+}
+
+/* Memory and GPUs are requested and limited alike. */
+static void put_limits(struct json_writer *w, const struct crd_model_spec *spec)
+{
+    if (spec->memory_mib > 0)
+        put_quantity(w, "memory", spec->memory_mib, "Mi");
+    if (spec->gpus > 0)
+        put_quantity(w, GPU_RESOURCE, spec->gpus, "");
+}
+
 static void put_resources(struct manifest *m)
 {
     struct json_writer *w = &m->w;
-    char cpu[24];
 
-    snprintf(cpu, sizeof(cpu), "%lld", (long long)threads_of(m));
     open_key(w, "resources", '{');
     open_key(w, "requests", '{');
-    json_put_text(w, "cpu", cpu);
+    if (m->spec->cpu_millis > 0)
+        put_quantity(w, "cpu", m->spec->cpu_millis, "m");
+    else
+        put_quantity(w, "cpu", threads_of(m), "");
+    put_limits(w, m->spec);
+    json_close(w, '}');
+    open_key(w, "limits", '{');
+    put_limits(w, m->spec);
     json_close(w, '}');
     json_close(w, '}');
 }
@@ -334,6 +362,131 @@ static void put_spread_over(struct manifest *m, const char *topology)
     json_close(w, '}');
 }
 
+/* --- placement -------------------------------------------------------------------------------- */
+
+static void put_node_selector(struct manifest *m)
+{
+    struct json_writer *w = &m->w;
+
+    if (m->spec->label_count == 0)
+        return;
+    open_key(w, "nodeSelector", '{');
+    for (int i = 0; i < m->spec->label_count; i++) {
+        char key[CRD_LABEL_KEY_MAX + 1];
+
+        snprintf(key, sizeof(key), "%.*s", STR_ARG(m->spec->labels[i].key));
+        json_put_str(w, key, m->spec->labels[i].value);
+    }
+    json_close(w, '}');
+}
+
+static void add_toleration(struct json_writer *w, struct str key, struct str value,
+                           const char *effect)
+{
+    json_open(w, '{');
+    json_put_str(w, "key", key);
+    json_put_text(w, "operator", value.len > 0 ? "Equal" : "Exists");
+    if (value.len > 0)
+        json_put_str(w, "value", value);
+    json_put_text(w, "effect", effect);
+    json_close(w, '}');
+}
+
+static void put_tolerations(struct manifest *m)
+{
+    static const char *const effects[] = {
+        [CRD_NO_SCHEDULE] = "NoSchedule",
+        [CRD_PREFER_NO_SCHEDULE] = "PreferNoSchedule",
+        [CRD_NO_EXECUTE] = "NoExecute",
+    };
+    struct json_writer *w = &m->w;
+
+    if (m->spec->toleration_count == 0 && m->spec->gpus == 0 && m->options->wish != KUBE_WISH_SPOT)
+        return;
+    open_key(w, "tolerations", '[');
+    if (m->spec->gpus > 0)
+        add_toleration(w, STR(GPU_RESOURCE), STR_NONE, "NoSchedule");
+    if (m->options->wish == KUBE_WISH_SPOT) /* the one cloud that taints its spot nodes */
+        add_toleration(w, STR("kubernetes.azure.com/scalesetpriority"), STR("spot"), "NoSchedule");
+    for (int i = 0; i < m->spec->toleration_count; i++)
+        add_toleration(w, m->spec->tolerations[i].key, m->spec->tolerations[i].value,
+                       effects[m->spec->tolerations[i].effect]);
+    json_close(w, ']');
+}
+
+static void add_expression(struct json_writer *w, const struct kube_label *label, const char *how)
+{
+    json_open(w, '{');
+    json_put_text(w, "key", label->key);
+    json_put_text(w, "operator", how);
+    open_key(w, "values", '[');
+    json_add_str(w, str_of(label->value));
+    json_close(w, ']');
+    json_close(w, '}');
+}
+
+/* No label that marks spot: also a node without any such label passes. */
+static void put_on_demand(struct json_writer *w)
+{
+    open_key(w, "requiredDuringSchedulingIgnoredDuringExecution", '{');
+    open_key(w, "nodeSelectorTerms", '[');
+    json_open(w, '{');
+    open_key(w, "matchExpressions", '[');
+    for (const struct kube_label *label = kube_spot_labels; label->key != NULL; label++)
+        add_expression(w, label, "NotIn");
+    json_close(w, ']');
+    json_close(w, '}');
+    json_close(w, ']');
+    json_close(w, '}');
+}
+
+static void put_spot(struct json_writer *w)
+{
+    open_key(w, "preferredDuringSchedulingIgnoredDuringExecution", '[');
+    for (const struct kube_label *label = kube_spot_labels; label->key != NULL; label++) {
+        json_open(w, '{');
+        json_put_i64(w, "weight", 100);
+        open_key(w, "preference", '{');
+        open_key(w, "matchExpressions", '[');
+        add_expression(w, label, "In");
+        json_close(w, ']');
+        json_close(w, '}');
+        json_close(w, '}');
+    }
+    json_close(w, ']');
+}
+
+static void put_affinity(struct manifest *m)
+{
+    struct json_writer *w = &m->w;
+
+    if (m->options->wish == KUBE_WISH_ANY)
+        return;
+    open_key(w, "affinity", '{');
+    open_key(w, "nodeAffinity", '{');
+    if (m->options->wish == KUBE_WISH_ON_DEMAND)
+        put_on_demand(w);
+    else
+        put_spot(w);
+    json_close(w, '}');
+    json_close(w, '}');
+}
+
+static void put_placement(struct manifest *m)
+{
+    struct json_writer *w = &m->w;
+
+    if (m->spec->priority_class.len > 0)
+        json_put_str(w, "priorityClassName", m->spec->priority_class);
+    if (m->spec->runtime_class.len > 0)
+        json_put_str(w, "runtimeClassName", m->spec->runtime_class);
+    put_node_selector(m);
+    put_tolerations(m);
+    put_affinity(m);
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
 static void put_spec(struct manifest *m)
 {
     struct json_writer *w = &m->w;
@@ -357,6 +510,7 @@ static void put_spec(struct manifest *m)
     put_spread_over(m, "kubernetes.io/hostname");
     put_spread_over(m, "topology.kubernetes.io/zone");
     json_close(w, ']');
+    put_placement(m);
     json_close(w, '}');
 }
 

@@ -7,6 +7,7 @@
 #define SPATE_OPERATOR_KUBE_MANIFEST_H
 
 #include "base/buf.h"
+#include "operator/kube/kube_spot.h"
 #include "operator/platform.h"
 
 enum {
@@ -16,12 +17,13 @@ enum {
     KUBE_GRACE_SECONDS = 30,      /* SIGTERM to SIGKILL, if somebody else deletes the pod */
 };
 
-/* What is the same for all pods. Borrowed. */
+/* Beside the model: what is the same for all pods, and the wish. Borrowed. */
 struct kube_manifest_options {
     const char *image;
     const char *pull_policy;
     const char *pull_secret; /* NULL: none */
     const char *public_key;  /* of the operator's tokens, hex */
+    enum kube_wish wish;     /* of this very pod */
 };
 
 /* Appends to `out`. Every name and text of the object is checked before it is used: -ERR_INVALID,

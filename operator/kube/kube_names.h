@@ -8,6 +8,7 @@
 #define KUBE_LABEL_HASH      "spate.dev/template-hash"
 #define KUBE_LABEL_ORDINAL   "spate.dev/ordinal"
 #define KUBE_LABEL_COMPONENT "spate.dev/component"
+#define KUBE_LABEL_CAPACITY  "spate.dev/capacity" /* which one a pod asks for, if the model says */
 
 #define KUBE_COMPONENT_AGENT   "agent"
 #define KUBE_COMPONENT_GATEWAY "gateway"

@@ -17,18 +17,20 @@ static const char *const reclaim_taints[] = {
     "spate.dev/reclaim",
 };
 
-/* How clouds mark the kind of capacity, by label and value. */
-static const struct {
-    const char *label, *value;
-    enum kube_capacity capacity;
-} capacity_labels[] = {
-    {"karpenter.sh/capacity-type", "spot", KUBE_SPOT},
-    {"karpenter.sh/capacity-type", "reserved", KUBE_RESERVED},
-    {"eks.amazonaws.com/capacityType", "SPOT", KUBE_SPOT},
-    {"eks.amazonaws.com/capacityType", "CAPACITY_BLOCK", KUBE_RESERVED},
-    {"cloud.google.com/gke-spot", "true", KUBE_SPOT},
-    {"cloud.google.com/gke-provisioning", "spot", KUBE_SPOT},
-    {"kubernetes.azure.com/scalesetpriority", "spot", KUBE_SPOT},
+/* How clouds mark the kind of capacity. */
+const struct kube_label kube_spot_labels[] = {
+    {"karpenter.sh/capacity-type", "spot"},
+    {"eks.amazonaws.com/capacityType", "SPOT"},
+    {"cloud.google.com/gke-spot", "true"},
+    {"cloud.google.com/gke-provisioning", "spot"},
+    {"kubernetes.azure.com/scalesetpriority", "spot"},
+    {NULL, NULL},
+};
+
+static const struct kube_label reserved_labels[] = {
+    {"karpenter.sh/capacity-type", "reserved"},
+    {"eks.amazonaws.com/capacityType", "CAPACITY_BLOCK"},
+    {NULL, NULL},
 };
 
 static bool is_reclaim_taint(struct str key)
@@ -69,16 +71,22 @@ static bool is_ready(const json_t *object)
     return false;
 }
 
+static bool has_one_of(const json_t *labels, const struct kube_label *wanted)
+{
+    for (; wanted->key != NULL; wanted++) {
+        if (str_is(json_str(json_object_get(labels, wanted->key)), wanted->value))
+            return true;
+    }
+    return false;
+}
+
 static enum kube_capacity capacity_of(const json_t *object)
 {
     const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
 
-    for (size_t i = 0; i < ARRAY_COUNT(capacity_labels); i++) {
-        if (str_is(json_str(json_object_get(labels, capacity_labels[i].label)),
-                   capacity_labels[i].value))
-            return capacity_labels[i].capacity;
-    }
-    return KUBE_ON_DEMAND;
+    if (has_one_of(labels, kube_spot_labels))
+        return KUBE_SPOT;
+    return has_one_of(labels, reserved_labels) ? KUBE_RESERVED : KUBE_ON_DEMAND;
 }
 
 int kube_node_read(struct kube_node **out, const json_t *object, const struct kube_meta *meta,

@@ -19,4 +19,10 @@ int kube_node_read(struct kube_node **out, const json_t *object, const struct ku
 /* "on-demand", "spot", "reserved" */
 const char *kube_capacity_name(enum kube_capacity capacity);
 
+/* The labels by which clouds mark spot nodes; NULL, NULL at the end. */
+struct kube_label {
+    const char *key, *value;
+};
+extern const struct kube_label kube_spot_labels[];
+
 #endif

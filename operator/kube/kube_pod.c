@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "operator/kube/kube_names.h"
+#include "operator/kube/kube_node.h"
 
 enum { PARTS_MAX = 10, ADDRESS_MAX = 80, OWNER_KEY_MAX = 600 };
 
@@ -294,6 +295,8 @@ int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube
     read_phase(&pod, member(object, "status"), message);
     read_address(object, address);
     str_to_u64(text(labels, KUBE_LABEL_ORDINAL), &pod.ordinal);
+    pod.wants_on_demand =
+        str_is(text(labels, KUBE_LABEL_CAPACITY), kube_capacity_name(KUBE_ON_DEMAND));
     if (owner != NULL)
         snprintf(key, sizeof(key), "%.*s/%.*s", STR_ARG(meta->name_space),
                  STR_ARG(text(owner, "name")));

@@ -25,7 +25,8 @@ struct kube_pod {
     int64_t created_ms;
     int64_t gone_by_ms; /* Unix time at which its deletion's grace ends; 0: not being deleted */
     enum platform_pod_phase phase;
-    bool evicted; /* something takes it away: eviction, preemption, the node shuts down */
+    bool wants_on_demand; /* it may not be on a spot node */
+    bool evicted;         /* something takes it away: eviction, preemption, the node shuts down */
 
     /* Not from the API: kept over changes by the platform. */
     int64_t node_missing_ms; /* monotonic: its node is not known since; 0: it is known */

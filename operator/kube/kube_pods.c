@@ -101,6 +101,13 @@ bool kube_pod_is_lost(const struct kube *kube, const struct kube_pod *pod)
     return pod->phase == PLATFORM_POD_LOST || pod->given_up || node_is_lost(kube, pod);
 }
 
+bool kube_pod_is_on_demand(const struct kube *kube, const struct kube_pod *pod)
+{
+    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+
+    return node != NULL ? node->capacity != KUBE_SPOT : pod->wants_on_demand;
+}
+
 static bool is_left_behind(const struct kube *kube, const struct kube_pod *pod)
 {
     if (pod->gone_by_ms == 0)

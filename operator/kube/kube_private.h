@@ -99,6 +99,8 @@ void kube_node_changed(struct kube *kube, enum kube_change change, const struct 
                        const void *before);
 void kube_pods_tell(struct kube *kube, const struct kube_entry *entry);
 bool kube_pod_is_lost(const struct kube *kube, const struct kube_pod *pod);
+/* It is not on a spot node; before it is on any: it asked for none. */
+bool kube_pod_is_on_demand(const struct kube *kube, const struct kube_pod *pod);
 /* Looks at what no event tells: nodes that stay missing, deletions that do not end. */
 void kube_pods_sweep(struct kube *kube, const struct kube_store *pods);
 /* The pod is not to be trusted any more: told as lost, and gone once its deletion is asked for. */

@@ -108,7 +108,41 @@ class Operator(unittest.TestCase):
         wait_for(lambda: self.condition("WeightsReachable", "bad").get("status") == "False", 20, "bad")
         self.assertIn("pvc://CLAIM/path", self.condition("WeightsReachable", "bad")["message"])
 
+    def test_gpus_and_spot_are_obeyed(self):
+        model = self.system.model("brook", self.kube.namespace, minReplicas=4, spot={"percent": 50, "minOnDemand": 1})
+        model["spec"]["hardware"] = {"gpus": 2, "cpuMillis": 50, "memoryMiB": 512}
+        model["spec"]["placement"] = {"nodeLabels": [{"key": "kubernetes.io/os", "value": "linux"}]}
+        self.system.apply(model)
+        self.wait_ready(count=4)
+        capacity = {"n1": "spot", "n2": "spot", "n3": "on-demand"}
+        placed = [(pod["metadata"]["labels"]["spate.dev/capacity"], capacity[pod["spec"]["nodeName"]])
+                  for pod in self.pods().values()]
+        self.assertEqual(sorted(placed), [("on-demand", "on-demand")] * 2 + [("spot", "spot")] * 2)
+        for pod in self.pods().values():
+            container, = pod["spec"]["containers"]
+            self.assertEqual(container["resources"]["limits"]["nvidia.com/gpu"], "2")
+
     # Nodes
+
+    def test_a_killed_node_is_seen_through(self):
+        """The API goes on to list a dead node's pods; others take their place all the same."""
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=2, maxReplicas=2))
+        self.wait_ready(count=2)
+        name, pod = next((name, pod) for name, pod in self.pods().items() if pod["spec"]["nodeName"] != "n3")
+        number = int(pod["spec"]["nodeName"][1:])
+        self.system.cluster.kill_node(number)
+        try:
+            wait_for(lambda: any(row["type"] == "Ready" and row["status"] != "True" for row in self.kube.get(
+                "node", f"n{number}")["status"]["conditions"]), 120, "a node that is not ready")
+            began = time.monotonic()
+            wait_for(lambda: sum(rig.is_ready(other) and other["spec"]["nodeName"] != f"n{number}"
+                                 for other in self.pods().values()) == 2, 30, "two ready pods elsewhere")
+            print(f"replaced {time.monotonic() - began:.1f} s after the node was seen to be dead")
+            listed = {row["name"] for row in self.kube.get("modeldeployment", "brook")["status"]["pods"]}
+            self.assertNotIn(name, listed)
+        finally:
+            self.system.cluster.start_node(number)
+        wait_for(lambda: name not in {p["metadata"]["name"] for p in self.kube.get("pods")["items"]}, 120, "the end of the lost pod")
 
     def test_a_reclaimed_node_loses_its_pods_at_once(self):
         self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=1))

@@ -72,7 +72,8 @@ static const struct broken models[] = {
     {MODEL_URI "  scaling: {maxReplica: 3}",
      "spec.scaling.maxReplica: unknown field; did you mean maxReplicas?"},
     {MODEL_URI "  colour: blue",
-     "spec.colour: unknown field; remove it, or use one of model, engine, routing, scaling"},
+     "spec.colour: unknown field; remove it, or use one of model, engine, routing, scaling, "
+     "hardware, placement"},
     {MODEL_URI "  engine: {slots: \"4\"}",
      "spec.engine.slots: is of type string; write an integer, without quotes"},
     {MODEL_URI "  engine: {slots: 0}", "spec.engine.slots: 0 is below 1; use 1 to 256"},

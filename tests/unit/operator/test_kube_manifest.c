@@ -66,6 +66,7 @@ static int write_pod(struct buf *out, const struct kube_manifest_options *option
 static const struct {
     const char *file, *spec, *status;
     const char *pull_secret;
+    enum kube_wish wish;
 } rows[] = {
     {"pod_file.json", "{\"model\":{\"uri\":\"file:///models/brook\"}}", "", NULL},
     {"pod_pvc.json",
@@ -74,7 +75,41 @@ static const struct {
      ",\"status\":{\"coldStart\":{\"lastMs\":300000,\"medianMs\":300000,\"p90Ms\":300500}}", NULL},
     {"pod_oci.json", "{\"model\":{\"uri\":\"oci://spate.invalid/brook:1#brook\"}}", "",
      "spate-registry"},
+    {"pod_gpu_spot.json",
+     "{\"model\":{\"uri\":\"file:///m\"},\"hardware\":{\"gpus\":2,\"cpuMillis\":1500,"
+     "\"memoryMiB\":4096},\"scaling\":{\"spot\":{\"percent\":70}},\"placement\":{"
+     "\"nodeLabels\":[{\"key\":\"nvidia.com/gpu.product\",\"value\":\"H200\"}],"
+     "\"tolerations\":[{\"key\":\"pool\",\"value\":\"llm\",\"effect\":\"NoExecute\"},"
+     "{\"key\":\"example.com/any\"}],\"priorityClassName\":\"high\","
+     "\"runtimeClassName\":\"nvidia\"}}",
+     "", NULL, KUBE_WISH_SPOT},
+    {"pod_on_demand.json",
+     "{\"model\":{\"uri\":\"file:///m\"},\"scaling\":{\"spot\":{\"percent\":70}}}", "", NULL,
+     KUBE_WISH_ON_DEMAND},
 };
+
+/* percent, floor, pods that are there, of these not on spot -> the next one */
+static const struct {
+    int64_t percent, floor, pods, on_demand;
+    enum kube_wish wish;
+} wishes[] = {
+    {0, 0, 0, 0, KUBE_WISH_ANY},        {0, 5, 3, 0, KUBE_WISH_ANY},
+    {100, 0, 0, 0, KUBE_WISH_SPOT},     {100, 1, 0, 0, KUBE_WISH_ON_DEMAND},
+    {100, 1, 1, 1, KUBE_WISH_SPOT},     {70, 0, 0, 0, KUBE_WISH_ON_DEMAND},
+    {70, 0, 1, 1, KUBE_WISH_SPOT},      {70, 0, 2, 1, KUBE_WISH_SPOT},
+    {70, 0, 3, 1, KUBE_WISH_ON_DEMAND}, {70, 0, 9, 3, KUBE_WISH_SPOT},
+    {50, 0, 1, 0, KUBE_WISH_ON_DEMAND}, {1, 0, 98, 98, KUBE_WISH_ON_DEMAND},
+    {1, 0, 99, 99, KUBE_WISH_SPOT},     {70, 4, 5, 3, KUBE_WISH_ON_DEMAND},
+};
+
+static void spot_is_as_much_as_allowed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(wishes); i++)
+        assert_int_equal(
+            kube_spot_wish(wishes[i].percent, wishes[i].floor, wishes[i].pods, wishes[i].on_demand),
+            wishes[i].wish);
+}
 
 /* SPATE_GOLDEN=write makes them anew; read what changed before committing it. */
 static void pods_are_as_in_the_golden_files(void **state)
@@ -92,6 +127,7 @@ static void pods_are_as_in_the_golden_files(void **state)
         char path[512];
 
         options.pull_secret = rows[i].pull_secret;
+        options.wish = rows[i].wish;
         if (write_pod(&text, &options, "brook-0123456789-7", rows[i].spec, rows[i].status, &err) <
             0)
             fail_msg("%s: %s", rows[i].file, err_message(&err));
@@ -203,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pods_are_as_in_the_golden_files),
+        cmocka_unit_test(spot_is_as_much_as_allowed),
         cmocka_unit_test(arguments_are_not_expanded),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(sources_are_read_or_refused),
