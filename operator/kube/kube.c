@@ -95,6 +95,7 @@ int kube_new(struct kube **out, const struct kube_options *options, struct err *
         .name = "kube",
     };
     kube->signer.clock = kube->platform.clock;
+    kube_budgets_init(kube);
     zones_init(&kube->zones);
     results_init(&kube->results, kube->loop, &kube->platform);
     loop_timer_init(&kube->alarm, alarm_rings, kube);
@@ -126,6 +127,7 @@ void kube_free(struct kube *kube)
     results_close(&kube->results);
     loop_timer_stop(&kube->alarm);
     kube_writes_cancel(kube);
+    kube_budgets_clear(kube);
     kube_reviews_cancel(kube);
     kube_lead_close(kube);
     kube_relay_close(kube);
@@ -136,6 +138,7 @@ void kube_free(struct kube *kube)
     kube_api_close(kube->api);
     kube_gateways_tell(kube); /* closing: forgets the names */
     zones_fini(&kube->zones);
+    map_fini(&kube->budgets);
     mem_free(kube);
 }
 

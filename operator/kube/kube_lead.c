@@ -60,6 +60,7 @@ static void on_stopped(void *user)
     log_warn("this operator does not lead any more");
     kube->epoch = kube->term = 0;
     kube_writes_cancel(kube);
+    kube_budgets_clear(kube);
     results_drop(&kube->results);
     agents_cancel(&kube->agents);
     if (kube->closing)

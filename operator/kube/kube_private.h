@@ -77,6 +77,7 @@ struct kube {
     int gateway_count;
     bool gateways_told;
 
+    struct map budgets;           /* "namespace/model" -> its disruption budget */
     struct kube_write *writes;    /* commands under way */
     struct kube_review *reviews;  /* of gateways' credentials */
     struct kube_relayed *relayed; /* requests passed on to the leader */
@@ -115,6 +116,14 @@ void kube_reviews_cancel(struct kube *kube);
 /* kube_commands.c */
 extern const struct platform_ops kube_ops;
 void kube_writes_cancel(struct kube *kube);
+
+/* kube_budget.c */
+void kube_budgets_init(struct kube *kube);
+/* Forgets all, cancels what is under way. */
+void kube_budgets_clear(struct kube *kube);
+/* The model's budget is for so many replicas from now on. */
+void kube_budget_follow(struct kube *kube, const struct crd_object *model, int64_t desired);
+void kube_budget_forget(struct kube *kube, const struct crd_object *model);
 
 /* kube_lead.c */
 int kube_lead_open(struct kube *kube, const char *address, struct err *err);

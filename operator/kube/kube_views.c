@@ -48,7 +48,7 @@ static void tell_custom(const struct kube *kube, enum platform_change change,
                   LOG_STR("fault", custom->fault));
 }
 
-static void custom_changed(const struct kube *kube, enum kube_change change,
+static void custom_changed(struct kube *kube, enum kube_change change,
                            const struct kube_entry *entry)
 {
     static const enum platform_change changes[] = {
@@ -57,6 +57,10 @@ static void custom_changed(const struct kube *kube, enum kube_change change,
         [KUBE_DELETED] = PLATFORM_DELETED,
     };
 
+    const struct kube_custom *custom = entry->object;
+
+    if (change == KUBE_DELETED && custom->object != NULL)
+        kube_budget_forget(kube, custom->object);
     if (kube->synced && !kube->closing)
         tell_custom(kube, changes[change], entry);
 }

@@ -187,5 +187,6 @@ class System:
         return {row["type"]: row for row in status.get("conditions", ())}
 
     def holder(self):
-        lease = self.kube.get("lease", "spate-operator")
-        return (lease["spec"].get("holderIdentity") or "").partition("_")[0]
+        """Name of the operator in the Lease; empty: nobody."""
+        identity = self.kube.run("get", "lease", "spate-operator", "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
+        return identity.partition("_")[0]

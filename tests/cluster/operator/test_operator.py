@@ -71,6 +71,10 @@ class Operator(unittest.TestCase):
         self.assertEqual(model["status"]["observedGeneration"], model["metadata"]["generation"])
         self.assertEqual(len({pod["spec"]["nodeName"] for pod in self.pods().values()}), 2)
         self.assertIn("ScaledUp", self.kube.run("get", "events.events.k8s.io"))
+        # Who drains a node takes one of two at most.
+        budget = wait_for(lambda: (lambda b: b if b.get("status", {}).get("currentHealthy") == 2 else None)(
+            self.kube.get("poddisruptionbudget", "brook-spate")), 30, "a budget that knows the pods")
+        self.assertEqual((budget["spec"]["minAvailable"], budget["status"]["disruptionsAllowed"]), (1, 1))
         # The operator is not needed for the end: its pods go with their owner.
         self.kube.run("delete", "modeldeployment", "brook")
         wait_for(lambda: not self.pods(), 60, "the end of the pods")
