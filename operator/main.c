@@ -293,6 +293,11 @@ static int check_kube(struct settings *settings, struct err *err)
                        settings->agent_pull_secret);
     if (!str_is_dns_label(str_of(settings->release)))
         return err_set(err, ERR_INVALID, "--release %s: write a DNS label", settings->release);
+    if (settings->advertise == NULL && (str_starts(str_of(settings->listen), STR("0.0.0.0:")) ||
+                                        str_starts(str_of(settings->listen), STR("[::]:"))))
+        return err_set(err, ERR_INVALID,
+                       "--listen %s: other operators can't reach that: set --advertise too",
+                       settings->listen);
     if (settings->name == NULL) {
         gethostname(settings->own_name, sizeof(settings->own_name) - 1);
         settings->name = settings->own_name;

@@ -164,6 +164,7 @@ static void pod_create(struct platform *p, uint64_t ticket, const struct platfor
         .pull_policy = kube->options.agent_pull_policy,
         .pull_secret = kube->options.agent_pull_secret,
         .public_key = kube->public_key,
+        .now_ms = clock_wall_ms(p->clock),
     };
     CLEANUP(buf_fini) struct buf manifest = {0};
     struct kube_write *write;

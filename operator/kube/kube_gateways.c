@@ -63,6 +63,7 @@ void kube_gateways_tell(struct kube *kube)
     }
     for (size_t at = 0;
          (entry = kube_store_next(kube_informer_store(kube->gateways->informer), &at)) != NULL;) {
+        kube_pod_note_node(kube, entry->object);
         if (is_alive(kube, entry->object) && count < KUBE_GATEWAYS_MAX)
             names[count++] = entry->name;
     }

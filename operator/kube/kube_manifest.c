@@ -77,13 +77,16 @@ static void put_owner(struct manifest *m)
 static void put_metadata(struct manifest *m)
 {
     struct json_writer *w = &m->w;
+    char created[24];
 
+    snprintf(created, sizeof(created), "%lld", (long long)m->options->now_ms);
     open_key(w, "metadata", '{');
     json_put_str(w, "name", m->pod->name);
     json_put_text(w, "namespace", m->pod->model->name_space);
     put_labels(m);
     open_key(w, "annotations", '{');
     json_put_text(w, KUBE_ANNOTATION_PUBLIC_KEY, m->options->public_key);
+    json_put_text(w, KUBE_ANNOTATION_CREATED_MS, created);
     json_put_text(w, KUBE_ANNOTATION_SAFE_TO_EVICT, "true");
     json_close(w, '}');
     put_owner(m);

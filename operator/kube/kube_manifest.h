@@ -24,6 +24,7 @@ struct kube_manifest_options {
     const char *pull_secret; /* NULL: none */
     const char *public_key;  /* of the operator's tokens, hex */
     enum kube_wish wish;     /* of this very pod */
+    int64_t now_ms;          /* Unix time */
 };
 
 /* Appends to `out`. Every name and text of the object is checked before it is used: -ERR_INVALID,

@@ -14,6 +14,7 @@
 #define KUBE_COMPONENT_GATEWAY "gateway"
 
 #define KUBE_ANNOTATION_PUBLIC_KEY    "spate.dev/token-public-key"
+#define KUBE_ANNOTATION_CREATED_MS    "spate.dev/created-ms" /* Unix time, by the operator's clock */
 #define KUBE_ANNOTATION_SAFE_TO_EVICT "cluster-autoscaler.kubernetes.io/safe-to-evict"
 
 #define KUBE_CONTAINER_AGENT  "agent"

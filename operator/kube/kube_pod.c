@@ -18,7 +18,7 @@
 #include "operator/kube/kube_names.h"
 #include "operator/kube/kube_node.h"
 
-enum { PARTS_MAX = 10, ADDRESS_MAX = 80, OWNER_KEY_MAX = 600 };
+enum { PARTS_MAX = 10, ADDRESS_MAX = 80, OWNER_KEY_MAX = 600, CREATED_SKEW_MS = 2000 };
 
 static const json_t *member(const json_t *object, const char *key)
 {
@@ -282,13 +282,26 @@ static int64_t gone_by(const json_t *metadata, const struct kube_meta *meta)
     return ms;
 }
 
+/* The API counts in whole seconds, cut off; ours is finer, and believed if it fits. */
+static int64_t created_at(const json_t *metadata, const struct kube_meta *meta)
+{
+    struct str text_ms = text(member(metadata, "annotations"), KUBE_ANNOTATION_CREATED_MS);
+    int64_t ms = 0;
+
+    if (!str_to_i64(text_ms, &ms) || ms < meta->created_ms - CREATED_SKEW_MS ||
+        ms > meta->created_ms + CREATED_SKEW_MS)
+        return meta->created_ms;
+    return ms;
+}
+
 int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube_meta *meta,
                   struct err *err)
 {
     const json_t *metadata = member(object, "metadata");
     const json_t *labels = member(metadata, "labels");
     const json_t *owner = controller_of(metadata);
-    struct kube_pod pod = {.created_ms = meta->created_ms, .gone_by_ms = gone_by(metadata, meta)};
+    struct kube_pod pod = {.created_ms = created_at(metadata, meta),
+                           .gone_by_ms = gone_by(metadata, meta)};
     char message[PLATFORM_MESSAGE_MAX] = "", address[ADDRESS_MAX], key[OWNER_KEY_MAX] = "";
     struct part parts[PARTS_MAX];
 

@@ -88,7 +88,7 @@ static bool node_is_lost(const struct kube *kube, const struct kube_pod *pod)
            clock_mono_ms(kube->platform.clock) - pod->node_missing_ms >= KUBE_NODE_MISSING_MS;
 }
 
-static void note_node(const struct kube *kube, struct kube_pod *pod)
+void kube_pod_note_node(const struct kube *kube, struct kube_pod *pod)
 {
     if (pod->node.len == 0 || node_by_name(kube, pod->node) != NULL)
         pod->node_missing_ms = 0;
@@ -180,7 +180,7 @@ void kube_pods_tell(struct kube *kube, const struct kube_entry *entry)
 
     if (!kube->synced || kube->closing || pod->owner_name.len == 0)
         return;
-    note_node(kube, pod);
+    kube_pod_note_node(kube, pod);
     if (is_left_behind(kube, pod)) {
         if (pod->told) {
             log_info("a pod is left behind", LOG_VIEW("pod", entry->name),

@@ -18,6 +18,7 @@ static const struct kube_manifest_options plain = {
     .image = "spate.invalid/agent:1",
     .pull_policy = "IfNotPresent",
     .public_key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+    .now_ms = 1795341600123,
 };
 
 /* As the API server hands it out, with what only it knows. */

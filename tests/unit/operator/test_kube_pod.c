@@ -148,6 +148,32 @@ static void a_deletion_has_its_time(void **state)
     kube_pod_free(pod);
 }
 
+static void a_finer_time_of_creation_is_believed_if_it_fits(void **state)
+{
+    static const struct {
+        const char *annotation;
+        int64_t created_ms;
+    } times[] = {
+        {"1795341600999", 1795341600999}, {"1795341599500", 1795341599500},
+        {"1795341700000", 1795341600000}, {"0", 1795341600000},
+        {"soon", 1795341600000},          {"", 1795341600000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(times); i++) {
+        char text[512];
+        struct kube_pod *pod;
+
+        snprintf(text, sizeof(text),
+                 "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"creationTimestamp\":"
+                 "\"2026-11-22T10:00:00Z\",\"annotations\":{\"spate.dev/created-ms\":\"%s\"}}}",
+                 times[i].annotation);
+        pod = read_pod(text);
+        assert_int_equal(pod->created_ms, times[i].created_ms);
+        kube_pod_free(pod);
+    }
+}
+
 /* Whoever sets our labels is not yet one of ours. */
 static void only_a_controller_is_an_owner(void **state)
 {
@@ -228,6 +254,7 @@ int main(void)
         cmocka_unit_test(phases_are_told_in_words),
         cmocka_unit_test(an_address_is_digits_only),
         cmocka_unit_test(a_deletion_has_its_time),
+        cmocka_unit_test(a_finer_time_of_creation_is_believed_if_it_fits),
         cmocka_unit_test(only_a_controller_is_an_owner),
         cmocka_unit_test(nodes_are_read),
     };
