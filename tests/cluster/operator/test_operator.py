@@ -2,6 +2,7 @@
 """The operator on a real cluster: a model becomes pods, answers from zero, is bound to its object; leaders come and go."""
 import json
 import signal
+import threading
 import time
 import unittest
 
@@ -127,6 +128,49 @@ class Operator(unittest.TestCase):
             self.assertEqual(container["resources"]["limits"]["nvidia.com/gpu"], "2")
 
     # Nodes
+
+    def test_a_node_that_falls_silent_is_left_at_once(self):
+        """Long before Kubernetes knows it: the gateways miss its pods. The stream goes on elsewhere."""
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=1, maxReplicas=1),
+                          self.system.tenant("acme", self.kube.namespace))
+        self.wait_ready()
+        name, pod = next(iter(self.pods().items()))
+        node = pod["spec"]["nodeName"]
+        if node == "n3":
+            self.skip_node_of_the_gateway(name)
+            (name, pod), = self.pods().items()
+            node = pod["spec"]["nodeName"]
+        answers = []
+        model = f"{self.kube.namespace}/brook"
+        wait_for(lambda: self.ask(model)[0] == 200, 60, "a first answer")
+        request = {"model": model, "messages": [{"role": "user", "content": "Count."}], "max_tokens": 4000, "ignore_eos": True,
+                   "temperature": 0}
+        thread = threading.Thread(target=lambda: answers.append(system.request_json(
+            self.gateway, "POST", "/v1/chat/completions", request, system.KEY, timeout=120)))
+        thread.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+        self.system.cluster.kill_node(int(node[1:]))
+        try:
+            wait_for(lambda: sum(rig.is_ready(other) and other["spec"]["nodeName"] != node for other in self.pods().values()) == 1,
+                     40, "a ready pod elsewhere")
+            seconds = time.monotonic() - began
+            ready = {row["type"]: row["status"] for row in self.kube.get("node", node)["status"]["conditions"]}["Ready"]
+            print(f"replaced {seconds:.1f} s after the node fell silent (Kubernetes says Ready={ready})")
+            thread.join(120)
+            status, answer = answers[0]
+            self.assertEqual(status, 200, answer)
+            self.assertEqual(answer["usage"]["completion_tokens"], 4000)
+        finally:
+            thread.join(120)
+            self.system.cluster.start_node(int(node[1:]))
+
+    def skip_node_of_the_gateway(self, name):
+        """Moves the pod to another node."""
+        self.system.kubectl("cordon", "n3")
+        self.addCleanup(self.system.kubectl, "uncordon", "n3")
+        self.kube.run("delete", "pod", name)
+        self.wait_ready()
 
     def test_a_killed_node_is_seen_through(self):
         """The API goes on to list a dead node's pods; others take their place all the same."""
