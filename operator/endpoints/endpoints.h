@@ -63,6 +63,7 @@ struct endpoints {
     struct routes_waiter *waiters;
 
     struct metric *handles[16];
+    struct metric *controller[8];
 };
 
 /* Listens; returns the port. `e` is the caller's, zeroed; loop, host, reconciler and
@@ -87,10 +88,13 @@ bool endpoints_query_is(struct http_exchange *x, const char *name, const char *v
 void endpoints_tokens(struct endpoints *e, struct http_exchange *x);
 void endpoints_routes(struct endpoints *e, struct http_exchange *x);
 void endpoints_load(struct endpoints *e, struct http_exchange *x);
+int endpoints_controller_metrics_open(struct endpoints *e, struct err *err);
 int endpoints_metrics_open(struct endpoints *e, struct err *err);
 
 /* The rows of spate_operator_*, for the reference page. */
 enum { ENDPOINTS_METRIC_COUNT = 15 };
+enum { ENDPOINTS_CONTROLLER_COUNT = 8 };
+extern const struct metric_info endpoints_controller_table[ENDPOINTS_CONTROLLER_COUNT];
 extern const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT];
 
 #endif

@@ -108,5 +108,7 @@ int endpoints_metrics_open(struct endpoints *e, struct err *err)
         r = metrics_declare_loop(e->metrics, e->loop, err);
     if (r == 0)
         r = metrics_declare_process(e->metrics, err);
-    return r == 0 ? metrics_on_collect(e->metrics, collect, e) : r;
+    if (r == 0)
+        r = metrics_on_collect(e->metrics, collect, e);
+    return r == 0 ? endpoints_controller_metrics_open(e, err) : r;
 }
