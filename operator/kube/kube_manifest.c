@@ -50,9 +50,10 @@ static void put_labels(struct manifest *m)
     json_put_str(w, KUBE_LABEL_HASH, m->pod->template_hash);
     json_put_text(w, KUBE_LABEL_ORDINAL, ordinal);
     if (m->options->wish != KUBE_WISH_ANY)
-        json_put_text(
-            w, KUBE_LABEL_CAPACITY,
-            kube_capacity_name(m->options->wish == KUBE_WISH_SPOT ? KUBE_SPOT : KUBE_ON_DEMAND));
+        json_put_text(w, KUBE_LABEL_CAPACITY,
+                      kube_capacity_name(m->options->wish == KUBE_WISH_SPOT
+                                             ? PLATFORM_CAPACITY_SPOT
+                                             : PLATFORM_CAPACITY_ON_DEMAND));
     json_close(w, '}');
 }
 

@@ -33,6 +33,15 @@ static const struct kube_label reserved_labels[] = {
     {NULL, NULL},
 };
 
+/* Without a value: clouds that mark spot nodes alone, so that a node of theirs is on demand. */
+static const struct kube_label on_demand_labels[] = {
+    {"karpenter.sh/capacity-type", "on-demand"},
+    {"eks.amazonaws.com/capacityType", "ON_DEMAND"},
+    {"cloud.google.com/gke-nodepool", NULL},
+    {"kubernetes.azure.com/agentpool", NULL},
+    {NULL, NULL},
+};
+
 static bool is_reclaim_taint(struct str key)
 {
     for (size_t i = 0; i < ARRAY_COUNT(reclaim_taints); i++) {
@@ -74,19 +83,24 @@ static bool is_ready(const json_t *object)
 static bool has_one_of(const json_t *labels, const struct kube_label *wanted)
 {
     for (; wanted->key != NULL; wanted++) {
-        if (str_is(json_str(json_object_get(labels, wanted->key)), wanted->value))
+        const json_t *value = json_object_get(labels, wanted->key);
+
+        if (value != NULL && (wanted->value == NULL || str_is(json_str(value), wanted->value)))
             return true;
     }
     return false;
 }
 
-static enum kube_capacity capacity_of(const json_t *object)
+static enum platform_capacity capacity_of(const json_t *object)
 {
     const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
 
     if (has_one_of(labels, kube_spot_labels))
-        return KUBE_SPOT;
-    return has_one_of(labels, reserved_labels) ? KUBE_RESERVED : KUBE_ON_DEMAND;
+        return PLATFORM_CAPACITY_SPOT;
+    if (has_one_of(labels, reserved_labels))
+        return PLATFORM_CAPACITY_RESERVED;
+    return has_one_of(labels, on_demand_labels) ? PLATFORM_CAPACITY_ON_DEMAND
+                                                : PLATFORM_CAPACITY_UNKNOWN;
 }
 
 int kube_node_read(struct kube_node **out, const json_t *object, const struct kube_meta *meta,
@@ -103,13 +117,17 @@ int kube_node_read(struct kube_node **out, const json_t *object, const struct ku
     return 0;
 }
 
-const char *kube_capacity_name(enum kube_capacity capacity)
+const char *kube_capacity_name(enum platform_capacity capacity)
 {
-    static const char *const names[KUBE_CAPACITY_COUNT] = {
-        [KUBE_ON_DEMAND] = "on-demand",
-        [KUBE_SPOT] = "spot",
-        [KUBE_RESERVED] = "reserved",
-    };
-
-    return names[capacity];
+    switch (capacity) {
+    case PLATFORM_CAPACITY_SPOT:
+        return "spot";
+    case PLATFORM_CAPACITY_ON_DEMAND:
+        return "on-demand";
+    case PLATFORM_CAPACITY_RESERVED:
+        return "reserved";
+    case PLATFORM_CAPACITY_UNKNOWN:
+        break;
+    }
+    return "unknown";
 }

@@ -4,20 +4,19 @@
 #define SPATE_OPERATOR_KUBE_NODE_H
 
 #include "operator/kube/client/kube_object.h"
-
-enum kube_capacity { KUBE_ON_DEMAND, KUBE_SPOT, KUBE_RESERVED, KUBE_CAPACITY_COUNT };
+#include "operator/platform.h"
 
 struct kube_node {
     bool ready;
     bool reclaimed; /* it gave notice: a taint of a reclaim, or it is being deleted */
-    enum kube_capacity capacity;
+    enum platform_capacity capacity;
 };
 
 /* Tolerant, as kube_pod_read. The caller owns *out (mem_free). */
 int kube_node_read(struct kube_node **out, const json_t *object, const struct kube_meta *meta,
                    struct err *err);
-/* "on-demand", "spot", "reserved" */
-const char *kube_capacity_name(enum kube_capacity capacity);
+/* "spot", "on-demand", "reserved", "unknown" */
+const char *kube_capacity_name(enum platform_capacity capacity);
 
 /* The labels by which clouds mark spot nodes; NULL, NULL at the end. */
 struct kube_label {

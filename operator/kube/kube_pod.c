@@ -309,7 +309,7 @@ int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube
     read_address(object, address);
     str_to_u64(text(labels, KUBE_LABEL_ORDINAL), &pod.ordinal);
     pod.wants_on_demand =
-        str_is(text(labels, KUBE_LABEL_CAPACITY), kube_capacity_name(KUBE_ON_DEMAND));
+        str_is(text(labels, KUBE_LABEL_CAPACITY), kube_capacity_name(PLATFORM_CAPACITY_ON_DEMAND));
     if (owner != NULL)
         snprintf(key, sizeof(key), "%.*s/%.*s", STR_ARG(meta->name_space),
                  STR_ARG(text(owner, "name")));

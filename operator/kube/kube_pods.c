@@ -105,7 +105,7 @@ bool kube_pod_is_on_demand(const struct kube *kube, const struct kube_pod *pod)
 {
     const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
 
-    return node != NULL ? node->capacity != KUBE_SPOT : pod->wants_on_demand;
+    return node != NULL ? node->capacity != PLATFORM_CAPACITY_SPOT : pod->wants_on_demand;
 }
 
 static bool is_left_behind(const struct kube *kube, const struct kube_pod *pod)
@@ -148,6 +148,7 @@ static void tell(const struct kube *kube, enum platform_change change,
             .deleting = pod->gone_by_ms > 0,
             .reclaimed = pod->evicted || (node != NULL && node->reclaimed),
             .phase = kube_pod_is_lost(kube, pod) ? PLATFORM_POD_LOST : pod->phase,
+            .capacity = node != NULL ? node->capacity : PLATFORM_CAPACITY_UNKNOWN,
             .restarts = pod->restarts,
             .address = pod->address,
             .message = message_of(kube, pod),

@@ -123,6 +123,8 @@ class Operator(unittest.TestCase):
         placed = [(pod["metadata"]["labels"]["spate.dev/capacity"], capacity[pod["spec"]["nodeName"]])
                   for pod in self.pods().values()]
         self.assertEqual(sorted(placed), [("on-demand", "on-demand")] * 2 + [("spot", "spot")] * 2)
+        wait_for(lambda: {row["type"]: row["readyReplicas"] for row in self.kube.get(
+            "modeldeployment", "brook")["status"].get("capacity", ())} == {"Spot": 2, "OnDemand": 2}, 20, "the status to say so")
         for pod in self.pods().values():
             container, = pod["spec"]["containers"]
             self.assertEqual(container["resources"]["limits"]["nvidia.com/gpu"], "2")

@@ -204,28 +204,32 @@ static void only_a_controller_is_an_owner(void **state)
 static const struct {
     const char *node;
     bool ready, reclaimed;
-    enum kube_capacity capacity;
+    enum platform_capacity capacity;
 } nodes[] = {
-    {"{\"metadata\":{\"name\":\"n\"}}", false, false, KUBE_ON_DEMAND},
+    {"{\"metadata\":{\"name\":\"n\"}}", false, false, PLATFORM_CAPACITY_UNKNOWN},
     {"{\"metadata\":{\"name\":\"n\",\"labels\":{\"karpenter.sh/capacity-type\":\"spot\"}},"
      "\"status\":{\"conditions\":[{\"type\":\"MemoryPressure\",\"status\":\"False\"},{\"type\":"
      "\"Ready\",\"status\":\"True\"}]}}",
-     true, false, KUBE_SPOT},
+     true, false, PLATFORM_CAPACITY_SPOT},
     {"{\"metadata\":{\"name\":\"n\"},\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":"
      "\"Unknown\"}]}}",
-     false, false, KUBE_ON_DEMAND},
+     false, false, PLATFORM_CAPACITY_UNKNOWN},
     {"{\"metadata\":{\"name\":\"n\",\"labels\":{\"cloud.google.com/gke-spot\":\"true\"}},\"spec\":{"
      "\"taints\":[{\"key\":\"other\"},{\"key\":\"karpenter.sh/disrupted\",\"effect\":\"NoSchedule\""
      "}]}}",
-     false, true, KUBE_SPOT},
+     false, true, PLATFORM_CAPACITY_SPOT},
     {"{\"metadata\":{\"name\":\"n\"},\"spec\":{\"taints\":[{\"key\":\"aws-node-termination-handler/"
      "spot-itn\"}]}}",
-     false, true, KUBE_ON_DEMAND},
+     false, true, PLATFORM_CAPACITY_UNKNOWN},
     {"{\"metadata\":{\"name\":\"n\",\"deletionTimestamp\":\"2026-11-22T10:00:15Z\",\"labels\":{"
      "\"eks.amazonaws.com/capacityType\":\"CAPACITY_BLOCK\"}}}",
-     false, true, KUBE_RESERVED},
+     false, true, PLATFORM_CAPACITY_RESERVED},
+    {"{\"metadata\":{\"name\":\"n\",\"labels\":{\"cloud.google.com/gke-nodepool\":\"a\"}}}", false,
+     false, PLATFORM_CAPACITY_ON_DEMAND},
+    {"{\"metadata\":{\"name\":\"n\",\"labels\":{\"karpenter.sh/capacity-type\":\"on-demand\"}}}",
+     false, false, PLATFORM_CAPACITY_ON_DEMAND},
     {"{\"metadata\":{\"name\":\"n\"},\"spec\":{\"taints\":[{\"key\":\"nvidia.com/gpu\"}]}}", false,
-     false, KUBE_ON_DEMAND},
+     false, PLATFORM_CAPACITY_UNKNOWN},
 };
 
 static void nodes_are_read(void **state)
