@@ -45,6 +45,29 @@ const struct crd_kind crd_kind_model_deployment = {
     .column_count = ARRAY_COUNT(columns),
 };
 
+const char *crd_model_cluster_field(const struct crd_model_spec *spec)
+{
+    const struct {
+        bool given;
+        const char *path;
+    } rows[] = {
+        {spec->spot_percent > 0, "spec.scaling.spot"},
+        {spec->gpus > 0, "spec.hardware.gpus"},
+        {spec->cpu_millis > 0, "spec.hardware.cpuMillis"},
+        {spec->memory_mib > 0, "spec.hardware.memoryMiB"},
+        {spec->label_count > 0, "spec.placement.nodeLabels"},
+        {spec->toleration_count > 0, "spec.placement.tolerations"},
+        {spec->priority_class.len > 0, "spec.placement.priorityClassName"},
+        {spec->runtime_class.len > 0, "spec.placement.runtimeClassName"},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (rows[i].given)
+            return rows[i].path;
+    }
+    return NULL;
+}
+
 int crd_model_spec_read(struct crd_model_spec *out, const struct crd_object *object,
                         struct arena *arena, struct err *err)
 {

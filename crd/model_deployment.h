@@ -12,6 +12,9 @@ enum {
     CRD_WARMUPS_MAX = 16,
     CRD_FROM_NAMESPACES_MAX = 64,
     CRD_DECISIONS_MAX = 16,
+    CRD_NODE_LABELS_MAX = 16,
+    CRD_LABEL_KEY_MAX = 253,
+    CRD_TOLERATIONS_MAX = 16,
     CRD_PODS_MAX = 2 * CRD_REPLICAS_MAX, /* those that come and those that still drain */
 };
 
@@ -26,6 +29,21 @@ struct crd_warmup {
     struct str time_zone; /* IANA name; default "Etc/UTC" */
     int64_t replicas;
     int64_t duration_s;
+};
+
+/* A label that a node must have. */
+struct crd_node_label {
+    struct str key;
+    struct str value; /* may be empty */
+};
+
+enum crd_taint_effect { CRD_NO_SCHEDULE, CRD_PREFER_NO_SCHEDULE, CRD_NO_EXECUTE };
+
+/* A taint that the pods put up with. */
+struct crd_toleration {
+    struct str key;
+    struct str value; /* empty: any */
+    int effect;       /* enum crd_taint_effect */
 };
 
 struct crd_model_spec {
@@ -50,6 +68,18 @@ struct crd_model_spec {
     int64_t scale_down_delay_s;
     struct crd_warmup *warmups;
     int warmup_count;
+    int64_t spot_percent;       /* 0: placement does not look at it */
+    int64_t spot_min_on_demand; /* of pods; counts with spot_percent only */
+
+    int64_t gpus;                  /* of one replica */
+    int64_t cpu_millis;            /* 0: as many as threads */
+    int64_t memory_mib;            /* 0: not limited */
+    struct crd_node_label *labels; /* of nodes */
+    int label_count;
+    struct crd_toleration *tolerations;
+    int toleration_count;
+    struct str priority_class; /* may be empty, as the next */
+    struct str runtime_class;
 };
 
 struct crd_decision {
@@ -128,6 +158,8 @@ struct crd_model_status {
 /* "Pending" ...; NULL out of range. */
 const char *crd_pod_phase_name(int phase);
 
+/* The path of a field that only a cluster can obey and that is given, or NULL. */
+const char *crd_model_cluster_field(const struct crd_model_spec *spec);
 /* Strings and lists live in the arena: the object may go. */
 int crd_model_spec_read(struct crd_model_spec *out, const struct crd_object *object,
                         struct arena *arena, struct err *err);

@@ -16,6 +16,14 @@
     "^" CRON_FIELD(CRON_MINUTE) " +" CRON_FIELD(CRON_HOUR) " +" CRON_FIELD( \
         CRON_DAY) " +" CRON_FIELD(CRON_MONTH) " +" CRON_FIELD(CRON_WEEKDAY) "$"
 
+/* Names and values of labels and taints, as Kubernetes has them. */
+#define LABEL_PART        "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+#define LABEL_KEY         "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?" LABEL_PART "$"
+#define LABEL_KEY_MEANS   "a label's name, such as example.com/pool"
+#define LABEL_VALUE       "^(" LABEL_PART ")?$"
+#define LABEL_VALUE_MEANS "letters, digits and inner '-', '_' and '.'"
+
+static const char *const effect_values[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
 static const char *const mode_values[] = {"Auto", "Manual", NULL};
 
 #define SPEC(member)   CRD_PLACE(struct crd_model_spec, member)
@@ -43,8 +51,10 @@ static const struct crd_field rows[] = {
         .pattern = "^[a-z][a-z0-9+.-]*://[^[:cntrl:] ]+$",
         .pattern_means = "a location such as file:///models/brook",
         SPEC(uri),
-        .describe = "Where the weights are: file:// and the absolute path of a folder in Hugging "
-                    "Face layout, or of a GGUF file.",
+        .describe = "Where the weights are: a folder in Hugging Face layout, or a GGUF file. "
+                    "file:///path is on this machine, or in the agent's image on Kubernetes. "
+                    "pvc://CLAIM/path is in a PersistentVolumeClaim of the model's namespace, "
+                    "oci://HOST/NAME:TAG#path in an OCI image: both on Kubernetes only.",
     },
     {
         .path = "spec.model.name",
@@ -273,6 +283,160 @@ static const struct crd_field rows[] = {
         .max = 7 * 86400,
         WARMUP(duration_s),
         .describe = "How long they are kept.",
+    },
+    {
+        .path = "spec.scaling.spot",
+        .type = CRD_OBJECT,
+        .describe = "Cheap nodes that may be reclaimed. Without it placement does not look at how "
+                    "a node is paid for. On Kubernetes only.",
+    },
+    {
+        .path = "spec.scaling.spot.percent",
+        .type = CRD_INTEGER,
+        .required = true,
+        .min = 1,
+        .max = 100,
+        SPEC(spot_percent),
+        .describe = "Which share of the replicas should be on spot nodes, where there are such; "
+                    "the others are only on on-demand or reserved ones.",
+    },
+    {
+        .path = "spec.scaling.spot.minOnDemand",
+        .type = CRD_INTEGER,
+        .default_json = "0",
+        .min = 0,
+        .max = CRD_REPLICAS_MAX,
+        SPEC(spot_min_on_demand),
+        .describe = "How many replicas are not on spot nodes at least, while there are replicas.",
+    },
+    {
+        .path = "spec.hardware",
+        .type = CRD_OBJECT,
+        .describe = "What one replica needs of its node. On Kubernetes only.",
+    },
+    {
+        .path = "spec.hardware.gpus",
+        .type = CRD_INTEGER,
+        .min = 1,
+        .max = 64,
+        SPEC(gpus),
+        .describe = "GPUs, as the resource nvidia.com/gpu; the taint of that name is tolerated.",
+    },
+    {
+        .path = "spec.hardware.cpuMillis",
+        .type = CRD_INTEGER,
+        .min = 10,
+        .max = 1024000,
+        SPEC(cpu_millis),
+        .describe = "Thousandths of a processor that are requested; one for each thread when "
+                    "absent.",
+    },
+    {
+        .path = "spec.hardware.memoryMiB",
+        .type = CRD_INTEGER,
+        .min = 16,
+        .max = 1 << 24,
+        SPEC(memory_mib),
+        .describe = "Memory in MiB, as request and as limit; neither when absent.",
+    },
+    {
+        .path = "spec.placement",
+        .type = CRD_OBJECT,
+        .describe = "Which nodes the replicas may be on. On Kubernetes only.",
+    },
+    {
+        .path = "spec.placement.nodeLabels",
+        .type = CRD_LIST,
+        .max_length = CRD_NODE_LABELS_MAX,
+        .list_keys = {"key"},
+        CRD_PLACE_LIST(struct crd_model_spec, labels, label_count),
+        .describe = "Labels that a node must have, all of them.",
+    },
+    {
+        .path = "spec.placement.nodeLabels[]",
+        .type = CRD_OBJECT,
+        .describe = "One label.",
+    },
+    {
+        .path = "spec.placement.nodeLabels[].key",
+        .type = CRD_STRING,
+        .required = true,
+        .min_length = 1,
+        .max_length = CRD_LABEL_KEY_MAX,
+        .pattern = LABEL_KEY,
+        .pattern_means = LABEL_KEY_MEANS,
+        CRD_PLACE(struct crd_node_label, key),
+        .describe = "The name of the label, such as nvidia.com/gpu.product.",
+    },
+    {
+        .path = "spec.placement.nodeLabels[].value",
+        .type = CRD_STRING,
+        .required = true,
+        .max_length = 63,
+        .pattern = LABEL_VALUE,
+        .pattern_means = LABEL_VALUE_MEANS,
+        CRD_PLACE(struct crd_node_label, value),
+        .describe = "Its value.",
+    },
+    {
+        .path = "spec.placement.tolerations",
+        .type = CRD_LIST,
+        .max_length = CRD_TOLERATIONS_MAX,
+        CRD_PLACE_LIST(struct crd_model_spec, tolerations, toleration_count),
+        .describe = "Taints of nodes that the replicas put up with.",
+    },
+    {
+        .path = "spec.placement.tolerations[]",
+        .type = CRD_OBJECT,
+        .describe = "One taint.",
+    },
+    {
+        .path = "spec.placement.tolerations[].key",
+        .type = CRD_STRING,
+        .required = true,
+        .min_length = 1,
+        .max_length = CRD_LABEL_KEY_MAX,
+        .pattern = LABEL_KEY,
+        .pattern_means = LABEL_KEY_MEANS,
+        CRD_PLACE(struct crd_toleration, key),
+        .describe = "The key of the taint.",
+    },
+    {
+        .path = "spec.placement.tolerations[].value",
+        .type = CRD_STRING,
+        .max_length = 63,
+        .pattern = LABEL_VALUE,
+        .pattern_means = LABEL_VALUE_MEANS,
+        CRD_PLACE(struct crd_toleration, value),
+        .describe = "Its value; any when absent.",
+    },
+    {
+        .path = "spec.placement.tolerations[].effect",
+        .type = CRD_ENUM,
+        .default_json = "\"NoSchedule\"",
+        .values = effect_values,
+        CRD_PLACE(struct crd_toleration, effect),
+        .describe = "Its effect.",
+    },
+    {
+        .path = "spec.placement.priorityClassName",
+        .type = CRD_STRING,
+        .min_length = 1,
+        .max_length = 63,
+        .pattern = CRD_DNS_LABEL,
+        .pattern_means = CRD_DNS_LABEL_MEANS,
+        SPEC(priority_class),
+        .describe = "The PriorityClass of the pods; the cluster's default when absent.",
+    },
+    {
+        .path = "spec.placement.runtimeClassName",
+        .type = CRD_STRING,
+        .min_length = 1,
+        .max_length = 63,
+        .pattern = CRD_DNS_LABEL,
+        .pattern_means = CRD_DNS_LABEL_MEANS,
+        SPEC(runtime_class),
+        .describe = "The RuntimeClass of the pods; the cluster's default when absent.",
     },
 };
 

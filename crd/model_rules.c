@@ -41,9 +41,13 @@ static bool warmups_are_at_most_max(const json_t *scaling)
     return true;
 }
 
-static bool uri_is_a_file(const json_t *model)
+/* Which of them a platform can read is its own to say (condition WeightsReachable). */
+static bool uri_scheme_is_known(const json_t *model)
 {
-    return str_starts(json_str(json_object_get(model, "uri")), STR("file://"));
+    struct str uri = json_str(json_object_get(model, "uri"));
+
+    return str_starts(uri, STR("file://")) || str_starts(uri, STR("pvc://")) ||
+           str_starts(uri, STR("oci://"));
 }
 
 /* Absolute, and no way up: the path is used as it is. */
@@ -93,10 +97,11 @@ const struct crd_rule crd_model_rules[CRD_MODEL_RULE_COUNT] = {
         .path = "spec.model",
         .member = "uri",
         .reason = "FieldValueInvalid",
-        .holds = uri_is_a_file,
-        .cel = "self.uri.startsWith('file://')",
-        .message = "this scheme is not supported by this version: download the model and name its "
-                   "folder by file:///absolute/path",
+        .holds = uri_scheme_is_known,
+        .cel = "self.uri.startsWith('file://') || self.uri.startsWith('pvc://') || "
+               "self.uri.startsWith('oci://')",
+        .message = "this scheme is not supported by this version: name the model's folder by "
+                   "file:///absolute/path or pvc://CLAIM/path, or an image by oci://HOST/NAME:TAG",
     },
     {
         .path = "spec.model",

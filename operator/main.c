@@ -2,7 +2,9 @@
 /* spate-operator: command line, start and end. On SIGTERM it ends at once; its pods run on. */
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,53 +12,105 @@
 #include "base/mem.h"
 #include "base/program.h"
 #include "operator/endpoints/endpoints.h"
+#include "operator/kube/kube.h"
+#include "operator/local/rest.h"
 #include "operator/operator_options.h"
 
 struct settings {
-    const char *platform, *state, *listen, *agent_binary;
-    const char *ledger, *ledger_address_file;
+    const char *platform, *listen, *ledger;
     struct program_settings program;
+    /* local */
+    const char *state, *agent_binary, *ledger_address_file;
     char agent[PATH_MAX]; /* agent_binary as an absolute path, wherever a pod is started from */
+    /* kube */
+    const char *kubeconfig, *context, *name_space, *name, *advertise, *release;
+    const char *watch_namespaces, *gateway_account;
+    const char *agent_image, *agent_pull_policy, *agent_pull_secret;
+    char own_name[HOST_NAME_MAX + 1];
+    char address[PROGRAM_ADDRESS_MAX]; /* that we listen at */
 };
 
-static const char *const platforms[] = {"local", NULL};
+#define SETTING(form, member) ARG_##form, .offset = offsetof(struct settings, member)
+
+static const char *const platforms[] = {"local", "kube", NULL};
+static const char *const pull_policies[] = {"Always", "IfNotPresent", "Never", NULL};
 
 static const struct arg_option options[] = {
     {.name = "platform",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct settings, platform),
+     .kind = SETTING(TEXT, platform),
      .value_name = "NAME",
      .initial = "local",
      .choices = platforms,
-     .help = "where pods run: local is this machine"},
-    {.name = "state",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct settings, state),
-     .value_name = "FOLDER",
-     .required = true,
-     .help = "folder for objects, pods and secrets"},
+     .help = "where pods run: local is this machine, kube a Kubernetes cluster"},
     {.name = "listen",
-     .kind = ARG_ADDRESS,
-     .offset = offsetof(struct settings, listen),
+     .kind = SETTING(ADDRESS, listen),
      .value_name = "ADDRESS",
      .initial = "127.0.0.1:0",
      .help = "address for the CLI and the gateways"},
-    {.name = "agent-binary",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct settings, agent_binary),
-     .value_name = "FILE",
-     .required = true,
-     .help = "the program that runs in each pod"},
     {.name = "ledger",
-     .kind = ARG_URL,
-     .offset = offsetof(struct settings, ledger),
+     .kind = SETTING(URL, ledger),
      .value_name = "URL",
-     .help = "the ledger (default: the one in endpoints.json of the state folder)"},
-    {.name = "ledger-address-file",
-     .kind = ARG_TEXT,
-     .offset = offsetof(struct settings, ledger_address_file),
+     .help = "the ledger (default with local: the one in endpoints.json of the state folder)"},
+    {.name = "state",
+     .kind = SETTING(TEXT, state),
+     .value_name = "FOLDER",
+     .help = "local: folder for objects, pods and secrets (required)"},
+    {.name = "agent-binary",
+     .kind = SETTING(TEXT, agent_binary),
      .value_name = "FILE",
-     .help = "file that the ledger writes its address to, instead of --ledger"},
+     .help = "local: the program that runs in each pod (required)"},
+    {.name = "ledger-address-file",
+     .kind = SETTING(TEXT, ledger_address_file),
+     .value_name = "FILE",
+     .help = "local: file that the ledger writes its address to, instead of --ledger"},
+    {.name = "agent-image",
+     .kind = SETTING(TEXT, agent_image),
+     .value_name = "IMAGE",
+     .help = "kube: the image of each pod; it starts spate-agent (required)"},
+    {.name = "agent-pull-policy",
+     .kind = SETTING(TEXT, agent_pull_policy),
+     .value_name = "POLICY",
+     .initial = "IfNotPresent",
+     .choices = pull_policies,
+     .help = "kube: when that image, and one with a model, is pulled"},
+    {.name = "agent-pull-secret",
+     .kind = SETTING(TEXT, agent_pull_secret),
+     .value_name = "NAME",
+     .help = "kube: Secret of the model's namespace for pulling them; begins with spate-"},
+    {.name = "kubeconfig",
+     .kind = SETTING(TEXT, kubeconfig),
+     .value_name = "FILE",
+     .help = "kube: how to reach the cluster (default: as the pod that this runs in)"},
+    {.name = "context",
+     .kind = SETTING(TEXT, context),
+     .value_name = "NAME",
+     .help = "kube: the context of --kubeconfig (default: its current one)"},
+    {.name = "namespace",
+     .kind = SETTING(TEXT, name_space),
+     .value_name = "NAME",
+     .help = "kube: where the operator and the gateways live (default: that of the credentials)"},
+    {.name = "watch-namespaces",
+     .kind = SETTING(TEXT, watch_namespaces),
+     .value_name = "A,B",
+     .help = "kube: the only namespaces whose models are looked after (default: all)"},
+    {.name = "name",
+     .kind = SETTING(TEXT, name),
+     .value_name = "NAME",
+     .help = "kube: of this process in the Lease (default: the name of the host)"},
+    {.name = "advertise",
+     .kind = SETTING(ADDRESS, advertise),
+     .value_name = "ADDRESS",
+     .help = "kube: where other operators reach --listen (default: the same)"},
+    {.name = "release",
+     .kind = SETTING(TEXT, release),
+     .value_name = "NAME",
+     .initial = "spate",
+     .help = "kube: the Lease is NAME-operator, the Secret with the signing key NAME-token-key"},
+    {.name = "gateway-service-account",
+     .kind = SETTING(TEXT, gateway_account),
+     .value_name = "NAME",
+     .initial = "spate-gateway",
+     .help = "kube: the service account of gateways, in --namespace"},
     PROGRAM_OPTIONS(struct settings, program),
 };
 
@@ -64,7 +118,10 @@ const struct arg_command operator_command = {
     .name = "spate-operator",
     .summary = "Keeps the right pods running for every ModelDeployment",
     .usage = "[options]",
-    .examples = "spate-operator --state /var/lib/spate --agent-binary /usr/bin/spate-agent\n",
+    .examples =
+        "spate-operator --state /var/lib/spate --agent-binary /usr/bin/spate-agent\n"
+        "spate-operator --platform kube --kubeconfig ~/.kube/config --namespace spate-system \\\n"
+        "    --agent-image example.com/spate/agent:0.1.0\n",
     .options = options,
     .option_count = ARRAY_COUNT(options),
 };
@@ -80,11 +137,30 @@ static void on_signal(void *object, int signum)
     loop_quit(object);
 }
 
-static int serve(const struct settings *settings, struct loop *loop, struct endpoints *e,
-                 struct err *err)
+static void on_standby(void *user)
+{
+    endpoints_release(user);
+}
+
+/* What every platform is joined to. */
+static int open_reconciler(struct endpoints *e, struct platform *platform, struct err *err)
+{
+    return reconciler_new(&e->reconciler, platform, err);
+}
+
+static int listen_and_tell(struct settings *settings, struct endpoints *e, struct err *err)
+{
+    int port = endpoints_open(e, settings->listen, err);
+
+    return port < 0 ? port
+                    : program_tell_address(&settings->program, settings->listen, port,
+                                           settings->address, err);
+}
+
+static int serve_local(struct settings *settings, struct endpoints *e, struct err *err)
 {
     struct local_options local = {
-        .loop = loop,
+        .loop = e->loop,
         .state = settings->state,
         .agent_binary = settings->agent,
         .ledger_url = settings->ledger,
@@ -92,33 +168,112 @@ static int serve(const struct settings *settings, struct loop *loop, struct endp
         .on_routes = on_routes,
         .user = e,
     };
-    char address[PROGRAM_ADDRESS_MAX];
-    int port;
-    int r = local_new(&e->local, &local, err);
+    struct rest rest = {0};
+    int r = local_new(&rest.local, &local, err);
 
     if (r == 0)
-        r = reconciler_new(&e->reconciler, local_platform(e->local), err);
+        r = open_reconciler(e, local_platform(rest.local), err);
+    if (r == 0) {
+        rest.reconciler = e->reconciler;
+        e->host = rest_host(&rest);
+        r = listen_and_tell(settings, e, err);
+    }
+    if (r == 0) {
+        local_start(rest.local);
+        log_info("operator is up", LOG_STR("address", settings->address),
+                 LOG_STR("state", settings->state));
+        loop_run(e->loop);
+        if (rest.ends_for_good)
+            local_pods_stop_reports(local_pods(rest.local));
+        log_info("operator ends; its pods run on");
+    }
+    if (e->server != NULL)
+        endpoints_close(e);
+    for (int i = 0; i < 100 && rest.shutdown != NULL; i++)
+        loop_turn(e->loop, 1); /* who waits is told that its client is gone */
+    local_free(rest.local);
+    return r;
+}
+
+static int serve_kube(struct settings *settings, struct endpoints *e, struct err *err)
+{
+    const struct kube_options kube_settings = {
+        .loop = e->loop,
+        .metrics = e->metrics,
+        .kubeconfig = settings->kubeconfig,
+        .context = settings->context,
+        .name_space = settings->name_space,
+        .name = settings->name,
+        .release = settings->release,
+        .watch_namespaces = settings->watch_namespaces,
+        .gateway_account = settings->gateway_account,
+        .ledger_url = settings->ledger,
+        .agent_image = settings->agent_image,
+        .agent_pull_policy = settings->agent_pull_policy,
+        .agent_pull_secret = settings->agent_pull_secret,
+        .on_routes = on_routes,
+        .on_standby = on_standby,
+        .user = e,
+    };
+    struct kube *kube = NULL;
+    int r = kube_new(&kube, &kube_settings, err);
+
     if (r == 0)
-        r = metrics_new(&e->metrics, err);
-    if (r < 0)
-        return r;
-    port = endpoints_open(e, settings->listen, err);
-    if (port < 0)
-        return port;
-    local_start(e->local);
-    r = program_tell_address(&settings->program, settings->listen, port, address, err);
-    if (r < 0)
-        return r;
-    log_info("operator is up", LOG_STR("address", address), LOG_STR("state", settings->state));
-    loop_run(loop);
-    if (e->ends_for_good)
-        local_pods_stop_reports(local_pods(e->local));
-    log_info("operator ends; its pods run on");
+        r = open_reconciler(e, kube_platform(kube), err);
+    if (r == 0) {
+        e->host = kube_host(kube);
+        r = listen_and_tell(settings, e, err);
+    }
+    if (r == 0)
+        r = kube_start(kube, settings->advertise != NULL ? settings->advertise : settings->address,
+                       err);
+    if (r == 0) {
+        log_info("operator is up", LOG_STR("address", settings->address));
+        loop_run(e->loop);
+        log_info("operator ends; its pods run on");
+    }
+    if (e->server != NULL)
+        endpoints_close(e);
+    kube_free(kube);
+    return r;
+}
+
+/* --- settings --------------------------------------------------------------------------------- */
+
+/* What only one platform obeys is refused with the other. */
+static int check_foreign(const struct settings *settings, bool is_kube, struct err *err)
+{
+    const struct {
+        const char *name, *value;
+        bool for_kube;
+    } rows[] = {
+        {"state", settings->state, false},
+        {"agent-binary", settings->agent_binary, false},
+        {"ledger-address-file", settings->ledger_address_file, false},
+        {"agent-image", settings->agent_image, true},
+        {"agent-pull-secret", settings->agent_pull_secret, true},
+        {"kubeconfig", settings->kubeconfig, true},
+        {"context", settings->context, true},
+        {"namespace", settings->name_space, true},
+        {"watch-namespaces", settings->watch_namespaces, true},
+        {"name", settings->name, true},
+        {"advertise", settings->advertise, true},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (rows[i].value != NULL && rows[i].for_kube != is_kube)
+            return err_set(err, ERR_INVALID,
+                           "--%s is of platform %s: leave it out, or set "
+                           "--platform %s",
+                           rows[i].name, is_kube ? "local" : "kube", is_kube ? "local" : "kube");
+    }
     return 0;
 }
 
-static int check_settings(struct settings *settings, struct err *err)
+static int check_local(struct settings *settings, struct err *err)
 {
+    if (settings->state == NULL || settings->agent_binary == NULL)
+        return err_set(err, ERR_INVALID, "--state and --agent-binary are required");
     if (realpath(settings->agent_binary, settings->agent) == NULL ||
         access(settings->agent, X_OK) < 0)
         return err_set(err, ERR_NOT_FOUND,
@@ -127,14 +282,49 @@ static int check_settings(struct settings *settings, struct err *err)
     return 0;
 }
 
+static int check_kube(struct settings *settings, struct err *err)
+{
+    if (settings->agent_image == NULL)
+        return err_set(err, ERR_INVALID, "--agent-image is required");
+    if (settings->agent_pull_secret != NULL &&
+        (!str_is_dns_subdomain(str_of(settings->agent_pull_secret)) ||
+         !str_starts(str_of(settings->agent_pull_secret), STR("spate-"))))
+        return err_set(err, ERR_INVALID, "--agent-pull-secret %s: its name must begin with spate-",
+                       settings->agent_pull_secret);
+    if (!str_is_dns_label(str_of(settings->release)))
+        return err_set(err, ERR_INVALID, "--release %s: write a DNS label", settings->release);
+    if (settings->advertise == NULL && (str_starts(str_of(settings->listen), STR("0.0.0.0:")) ||
+                                        str_starts(str_of(settings->listen), STR("[::]:"))))
+        return err_set(err, ERR_INVALID,
+                       "--listen %s: other operators can't reach that: set --advertise too",
+                       settings->listen);
+    if (settings->name == NULL) {
+        gethostname(settings->own_name, sizeof(settings->own_name) - 1);
+        settings->name = settings->own_name;
+    }
+    return 0;
+}
+
+static int serve(struct settings *settings, struct endpoints *e, struct err *err)
+{
+    bool is_kube = strcmp(settings->platform, "kube") == 0;
+    int r = check_foreign(settings, is_kube, err);
+
+    if (r == 0)
+        r = is_kube ? check_kube(settings, err) : check_local(settings, err);
+    if (r == 0)
+        r = metrics_new(&e->metrics, err);
+    if (r == 0)
+        r = is_kube ? serve_kube(settings, e, err) : serve_local(settings, e, err);
+    return r;
+}
+
 static int run(struct settings *settings, struct err *err)
 {
     struct endpoints e = {0};
     struct loop loop;
-    int r = check_settings(settings, err);
+    int r = loop_init(&loop, err);
 
-    if (r == 0)
-        r = loop_init(&loop, err);
     if (r < 0)
         return r;
     e.loop = &loop;
@@ -142,10 +332,7 @@ static int run(struct settings *settings, struct err *err)
     if (r == 0)
         r = loop_on_signal(&loop, SIGINT, on_signal, &loop, err);
     if (r == 0)
-        r = serve(settings, &loop, &e, err);
-    if (e.server != NULL)
-        endpoints_close(&e);
-    local_free(e.local);
+        r = serve(settings, &e, err);
     reconciler_free(e.reconciler);
     loop_fini(&loop);
     metrics_free(e.metrics); /* closing connections still count */

@@ -174,6 +174,8 @@ struct platform {
     /* How often a ready pod's agent is asked for its status; 0: the platform's own readiness
      * (kubelet) and the gateways' suspicions suffice. */
     int64_t probe_interval_ms;
+    /* Status writes of one object that nobody waits for are so far apart; 0: never held back. */
+    int64_t status_interval_ms;
     const char *name; /* "kube", "local", "sim" */
 };
 

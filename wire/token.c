@@ -54,6 +54,19 @@ int token_key_make(struct token_key *out, struct err *err)
     return r;
 }
 
+int token_key_read(struct token_key *out, struct str hex, struct err *err)
+{
+    struct token_key key;
+    int r;
+
+    if (!hex_parse(str_trim(hex), key.private_key, TOKEN_KEY_BYTES))
+        return err_set(err, ERR_CORRUPT, "the key must have %d hex digits", TOKEN_KEY_HEX_LEN);
+    r = fill_public(&key, err);
+    if (r == 0)
+        *out = key;
+    return r;
+}
+
 static int load_hex(uint8_t out[TOKEN_KEY_BYTES], const char *path, struct err *err)
 {
     struct buf text;

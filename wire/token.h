@@ -39,6 +39,8 @@ struct token_claims {
 };
 
 int token_key_make(struct token_key *out, struct err *err);
+/* From the private key as hex digits; -ERR_CORRUPT if they are none. */
+int token_key_read(struct token_key *out, struct str hex, struct err *err);
 /* The private key file (hex, one line, mode 0600): loaded, or made if absent. */
 int token_key_load_or_make(struct token_key *out, const char *path, struct err *err);
 /* The public key file (hex, one line). */

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may call what: the table of paths, and the answers that all of them share. */
+/* The table of paths, and the answers that all of them share. */
 #include "operator/endpoints/endpoints.h"
 
-#include <string.h>
-
-#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "operator/reconcile/must.h"
+#include "base/mem.h"
+#include "crd/object.h"
 
 enum { CONNECTIONS_MAX = 1024 };
 
@@ -81,6 +79,15 @@ static void answer_health(struct endpoints *e, struct http_exchange *x)
     http_respond(x, 200, "application/json", STR("{\"status\":\"ok\"}"));
 }
 
+static void answer_ready(struct endpoints *e, struct http_exchange *x)
+{
+    if (e->host.ready == NULL || e->host.ready(e->host.user))
+        http_respond(x, 200, "application/json", STR("{\"status\":\"ready\"}"));
+    else
+        endpoints_refuse(x, 503, "ServiceUnavailable",
+                         "the first view of the cluster is not complete yet");
+}
+
 static void answer_metrics(struct endpoints *e, struct http_exchange *x)
 {
     CLEANUP(buf_fini) struct buf body = {0};
@@ -92,62 +99,17 @@ static void answer_metrics(struct endpoints *e, struct http_exchange *x)
         http_respond(x, 200, METRICS_CONTENT_TYPE, buf_str(&body));
 }
 
-static bool is_admin(const struct endpoints *e, const struct http_exchange *x)
-{
-    struct str wanted = local_admin_token(e->local);
-    struct str given = http_bearer_token(&x->headers);
-    uint8_t a[SHA256_BYTES], b[SHA256_BYTES];
-
-    sha256(wanted, a);
-    sha256(given, b);
-    return given.len > 0 && bytes_equal_secret(a, b, SHA256_BYTES);
-}
-
 struct plain_path {
     const char *method, *path;
-    bool admin;
     void (*answer)(struct endpoints *e, struct http_exchange *x);
 };
 
 /* Those with a gateway's credential check it themselves. */
 static const struct plain_path plain_paths[] = {
-    {"GET", "/health", false, answer_health},
-    {"GET", "/metrics", false, answer_metrics},
-    {"POST", ROUTES_TOKEN_PATH, false, endpoints_tokens},
-    {"GET", ROUTES_PATH, false, endpoints_routes},
-    {"POST", LOAD_PATH, false, endpoints_load},
-    {"GET", "/internal/v1/report", true, endpoints_ledger},
-    {"GET", "/internal/v1/runs", true, endpoints_ledger},
-    {"GET", "/internal/v1/prices", true, endpoints_ledger},
-    {"POST", "/internal/v1/shutdown", true, endpoints_shutdown},
+    {"GET", "/health", answer_health},      {"GET", "/ready", answer_ready},
+    {"GET", "/metrics", answer_metrics},    {"POST", ROUTES_TOKEN_PATH, endpoints_tokens},
+    {"GET", ROUTES_PATH, endpoints_routes}, {"POST", LOAD_PATH, endpoints_load},
 };
-
-struct tree {
-    const char *prefix;
-    void (*answer)(struct endpoints *e, struct http_exchange *x, struct str rest);
-};
-
-static void answer_runs(struct endpoints *e, struct http_exchange *x, struct str rest)
-{
-    (void)rest;
-    if (str_is(x->method, "GET"))
-        endpoints_ledger(e, x);
-    else
-        endpoints_refuse(x, 405, "MethodNotAllowed", "this path takes GET only");
-}
-
-static const struct tree trees[] = {
-    {"/apis/" CRD_API_VERSION "/", endpoints_objects},
-    {"/api/v1/", endpoints_pods},
-    {"/apis/events.k8s.io/v1/", endpoints_events},
-    {"/internal/v1/runs/", answer_runs},
-};
-
-static void refuse_caller(struct http_exchange *x)
-{
-    endpoints_refuse(x, 401, "Unauthorized",
-                     "the bearer token is missing or wrong: use the one in STATE/admin-token");
-}
 
 static bool answer_plain(struct endpoints *e, struct http_exchange *x)
 {
@@ -161,10 +123,7 @@ static bool answer_plain(struct endpoints *e, struct http_exchange *x)
         path_known = true;
         if (!str_is(x->method, row->method))
             continue;
-        if (row->admin && !is_admin(e, x))
-            refuse_caller(x);
-        else
-            row->answer(e, x);
+        row->answer(e, x);
         return true;
     }
     if (path_known)
@@ -178,52 +137,9 @@ static void handle(struct http_exchange *x, void *user)
 
     if (answer_plain(e, x))
         return;
-    for (size_t i = 0; i < ARRAY_COUNT(trees); i++) {
-        struct str prefix = str_of(trees[i].prefix);
-
-        if (!str_starts(x->path, prefix))
-            continue;
-        if (!is_admin(e, x))
-            refuse_caller(x);
-        else
-            trees[i].answer(e, x, str_slice(x->path, prefix.len, x->path.len));
+    if (e->host.handle != NULL && e->host.handle(e->host.user, x))
         return;
-    }
     endpoints_refuse(x, 404, "NotFound", "no such path");
-}
-
-/* --- ending all pods -------------------------------------------------------------------------- */
-
-static void shutdown_left(struct http_exchange *x)
-{
-    struct endpoints *e = x->user;
-
-    e->shutdown = NULL; /* it goes on without a listener */
-    http_abort(x);
-}
-
-static void shutdown_done(void *user)
-{
-    struct endpoints *e = user;
-    struct http_exchange *x = e->shutdown;
-
-    e->shutdown = NULL;
-    log_info("all pods have ended");
-    if (x != NULL)
-        http_respond(x, 200, "application/json", STR("{}"));
-}
-
-void endpoints_shutdown(struct endpoints *e, struct http_exchange *x)
-{
-    if (e->shutdown != NULL) {
-        endpoints_refuse(x, 409, "Conflict", "all pods are being ended already");
-        return;
-    }
-    e->shutdown = x;
-    e->ends_for_good = true;
-    x->user = e;
-    x->on_disconnect = shutdown_left;
-    reconciler_shut_down(e->reconciler, shutdown_done, e);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -255,7 +171,7 @@ void endpoints_close(struct endpoints *e)
 {
     http_server_close(e->server);
     e->server = NULL;
-    for (int i = 0; i < 100 && (e->waiters != NULL || e->shutdown != NULL); i++)
+    for (int i = 0; i < 100 && e->waiters != NULL; i++)
         loop_turn(e->loop, 1); /* those that wait are told that their clients are gone */
     buf_fini(&e->routes);
 }

@@ -1,35 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operator's HTTP face. For people and the CLI, with the admin token, in the shape of
- * Kubernetes:
- *
- *     GET POST PATCH DELETE  /apis/spate.dev/v1alpha1/[namespaces/NS/]KIND[/NAME]   ?watch=true
- *     GET                    /api/v1/[namespaces/NS/]pods[/NAME[/log]]   ?watch, ?follow&tailLines
- *     GET                    /apis/events.k8s.io/v1/[namespaces/NS/]events
- *     GET                    /internal/v1/report, /internal/v1/runs   passed on to the ledger
- *     POST                   /internal/v1/shutdown                    ends all pods, then answers
- *
- * For gateways: ROUTES_TOKEN_PATH with their secret, ROUTES_PATH and LOAD_PATH with the token that
- * they got. For everybody: /health, /metrics. Loop thread.
+ * The operator's HTTP face. For gateways: ROUTES_TOKEN_PATH with what proves who they are,
+ * ROUTES_PATH and LOAD_PATH with the token that they got. For everybody: /health (it runs), /ready
+ * (its views are complete), /metrics. The platform adds paths of its own. Loop thread.
  */
 #ifndef SPATE_OPERATOR_ENDPOINTS_H
 #define SPATE_OPERATOR_ENDPOINTS_H
 
 #include "base/http_server.h"
 #include "base/metrics.h"
-#include "operator/local/local.h"
+#include "operator/common/signer.h"
 #include "operator/reconcile/reconciler.h"
+#include "wire/load.h"
+#include "wire/routes.h"
 
 enum {
     ENDPOINTS_BODY_MAX = 32 << 20,
     ENDPOINTS_ANSWER_MAX = 256 << 20,
-    ENDPOINTS_LOG_CHUNK = 64 << 10,
-    ENDPOINTS_LOG_POLL_MS = 200,
+};
+
+/* How an admission ended: 0, or negative with err. */
+typedef void (*endpoints_admitted)(void *user, int code, const struct err *err);
+
+/* Figures that only a platform knows. */
+struct endpoints_figures {
+    uint64_t pods_reporting; /* deleted, but their usage is not taken yet */
+    uint64_t pods_set_aside; /* their usage was not taken in time */
+};
+
+/* What a platform brings. NULL members: it has no such thing. */
+struct endpoints_host {
+    void *user;
+    struct signer *signer;
+    /* Whether the bearer of `credential` is the gateway of that name. done(done_user) once, now or
+     * later; -ERR_DENIED: it is not. The views are borrowed for the call. */
+    void (*gateway_admit)(void *user, struct str credential, struct str name,
+                          endpoints_admitted done, void *done_user);
+    void (*load)(void *user, const struct load_report *report);
+    void (*ack)(void *user, struct str gateway, struct id128 run,
+                const struct routes_version *have);
+    /* Answers a path of its own; false: it has none such. */
+    bool (*handle)(void *user, struct http_exchange *x);
+    /* A standby passes a gateway's request on to the leader and takes the exchange over; false:
+     * this process leads. */
+    bool (*relay)(void *user, struct http_exchange *x);
+    bool (*ready)(void *user); /* NULL: from the start */
+    void (*figures)(void *user, struct endpoints_figures *out);
 };
 
 struct endpoints {
     struct loop *loop;
-    struct local *local;
+    struct endpoints_host host;
     struct reconciler *reconciler;
     struct metrics *metrics;
     struct http_server *server;
@@ -41,25 +62,20 @@ struct endpoints {
     bool has_routes;
     struct routes_waiter *waiters;
 
-    struct http_exchange *shutdown; /* waits for the last pod; or NULL */
-    bool ends_for_good;             /* a shutdown was asked for */
     struct metric *handles[16];
+    struct metric *controller[8];
 };
 
-/* Listens; returns the port. `e` is the caller's, zeroed; loop, local and reconciler are set. */
+/* Listens; returns the port. `e` is the caller's, zeroed; loop, host, reconciler and
+ * metrics are set. */
 int endpoints_open(struct endpoints *e, const char *address, struct err *err);
 void endpoints_close(struct endpoints *e);
 /* Takes the snapshot over: it becomes what gateways get. */
 void endpoints_publish(struct endpoints *e, struct routes *routes);
+/* Who waits for routes here is answered at once, and asks again: another leads now. */
+void endpoints_release(struct endpoints *e);
 
-/* --- private to endpoints/ -------------------------------------------------------------------- */
-
-/* The path's parts after the fixed ones: [namespaces/NS/]RESOURCE[/NAME[/SUB]]. */
-struct endpoints_path {
-    struct str name_space, resource, name, sub;
-};
-/* False if it has another shape. */
-bool endpoints_path_parse(struct str rest, struct endpoints_path *out);
+/* --- answers, for platforms too --------------------------------------------------------------- */
 
 /* A Kubernetes Status object that says what went wrong; the HTTP status follows the code. */
 void endpoints_fail(struct http_exchange *x, int code, const struct err *err);
@@ -67,19 +83,18 @@ void endpoints_refuse(struct http_exchange *x, int status, const char *reason, c
 void endpoints_send(struct http_exchange *x, int status, const struct buf *body);
 bool endpoints_query_is(struct http_exchange *x, const char *name, const char *value);
 
-void endpoints_objects(struct endpoints *e, struct http_exchange *x, struct str rest);
-void endpoints_pods(struct endpoints *e, struct http_exchange *x, struct str rest);
-void endpoints_log(struct endpoints *e, struct http_exchange *x, const struct local_pod *pod);
-void endpoints_events(struct endpoints *e, struct http_exchange *x, struct str rest);
+/* --- private to endpoints/ -------------------------------------------------------------------- */
+
 void endpoints_tokens(struct endpoints *e, struct http_exchange *x);
 void endpoints_routes(struct endpoints *e, struct http_exchange *x);
 void endpoints_load(struct endpoints *e, struct http_exchange *x);
-void endpoints_ledger(struct endpoints *e, struct http_exchange *x);
-void endpoints_shutdown(struct endpoints *e, struct http_exchange *x);
+int endpoints_controller_metrics_open(struct endpoints *e, struct err *err);
 int endpoints_metrics_open(struct endpoints *e, struct err *err);
 
 /* The rows of spate_operator_*, for the reference page. */
 enum { ENDPOINTS_METRIC_COUNT = 15 };
+enum { ENDPOINTS_CONTROLLER_COUNT = 8 };
+extern const struct metric_info endpoints_controller_table[ENDPOINTS_CONTROLLER_COUNT];
 extern const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT];
 
 #endif

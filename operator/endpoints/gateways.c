@@ -10,6 +10,8 @@
 
 #define SUBJECT_PREFIX "gateway/"
 
+enum { GATEWAY_NAME_MAX = 63 };
+
 static void refuse_gateway(struct http_exchange *x, const char *why)
 {
     endpoints_refuse(x, 401, "Unauthorized", why);
@@ -17,34 +19,23 @@ static void refuse_gateway(struct http_exchange *x, const char *why)
 
 /* --- tokens ----------------------------------------------------------------------------------- */
 
-static bool knows_secret(const struct endpoints *e, const struct http_exchange *x)
-{
-    struct str given = http_bearer_token(&x->headers);
-    uint8_t a[SHA256_BYTES], b[SHA256_BYTES];
-
-    sha256(local_gateway_secret(e->local), a);
-    sha256(given, b);
-    return given.len > 0 && bytes_equal_secret(a, b, SHA256_BYTES);
-}
-
-static int add_token(struct endpoints *e, struct json_writer *w, const char *audience,
+static int add_token(const struct endpoints *e, struct json_writer *w, const char *audience,
                      struct str gateway, struct err *err)
 {
-    int64_t now_s = clock_wall_ms(clock_system()) / 1000;
-    struct token_claims claims = {.issued_s = now_s, .expires_s = now_s + TOKEN_LIFETIME_S};
     CLEANUP(buf_fini) struct buf text = {0};
+    char subject[GATEWAY_NAME_MAX + sizeof(SUBJECT_PREFIX)];
     int r;
 
-    snprintf(claims.audience, sizeof(claims.audience), "%s", audience);
-    snprintf(claims.subject, sizeof(claims.subject), SUBJECT_PREFIX "%.*s", STR_ARG(gateway));
+    snprintf(subject, sizeof(subject), SUBJECT_PREFIX "%.*s", STR_ARG(gateway));
     buf_init(&text, TOKEN_TEXT_MAX);
-    r = token_sign(&text, local_token_key(e->local), &claims, err);
+    r = signer_sign(e->host.signer, audience, subject, &text, err);
     if (r == 0)
         json_put_str(w, audience, buf_str(&text));
     return r;
 }
 
-static int write_tokens(struct endpoints *e, struct str gateway, struct buf *body, struct err *err)
+static int write_tokens(const struct endpoints *e, struct str gateway, struct buf *body,
+                        struct err *err)
 {
     static const char *const audiences[] = {TOKEN_AUDIENCE_AGENT, TOKEN_AUDIENCE_LEDGER,
                                             TOKEN_AUDIENCE_OPERATOR};
@@ -62,41 +53,72 @@ static int write_tokens(struct endpoints *e, struct str gateway, struct buf *bod
     return r;
 }
 
+/* A gateway that has shown its credential, and waits to hear whether it is taken. */
+struct admission {
+    struct endpoints *e;
+    struct http_exchange *x;
+    char gateway[GATEWAY_NAME_MAX + 1];
+};
+
+static void admitted(void *user, int code, const struct err *err)
+{
+    struct admission *admission = user;
+    struct http_exchange *x = admission->x;
+    CLEANUP(buf_fini) struct buf body = {0};
+    struct err failure = {0};
+
+    buf_init(&body, 4 * TOKEN_TEXT_MAX);
+    if (code == 0)
+        code = write_tokens(admission->e, str_of(admission->gateway), &body, &failure);
+    else
+        failure = *err;
+    mem_free(admission);
+    if (code == -ERR_DENIED)
+        refuse_gateway(x, err_message(&failure));
+    else if (code < 0)
+        endpoints_fail(x, code, &failure);
+    else
+        endpoints_send(x, 200, &body);
+}
+
 void endpoints_tokens(struct endpoints *e, struct http_exchange *x)
 {
-    CLEANUP(buf_fini) struct buf body = {0};
+    struct str credential = http_bearer_token(&x->headers);
+    struct admission *admission;
     json_auto_t *tree = NULL;
     struct err err = {0};
     struct str gateway;
     int r;
 
-    buf_init(&body, 4 * TOKEN_TEXT_MAX);
-    if (!knows_secret(e, x)) {
-        refuse_gateway(x, "the gateway's secret is missing or wrong: use STATE/gateway-secret");
+    if (credential.len == 0) {
+        refuse_gateway(x, "the gateway's credential is missing: send it as bearer token");
         return;
     }
     r = json_read(&tree, x->body, &json_limits_default, "request body", &err);
     if (r == 0)
         r = json_get_str(tree, "gateway", true, &gateway, &err);
-    if (r == 0)
-        r = local_gateway_register(e->local, gateway, &err);
-    if (r == 0)
-        r = write_tokens(e, gateway, &body, &err);
-    if (r < 0)
+    if (r == 0 && !str_is_dns_label(gateway))
+        r = err_set(&err, ERR_INVALID,
+                    "gateway: its name must be a DNS label of lower-case letters, digits and '-'");
+    if (r < 0) {
         endpoints_fail(x, r, &err);
-    else
-        endpoints_send(x, 200, &body);
+        return;
+    }
+    admission = must(mem_alloc(sizeof(*admission)));
+    admission->e = e;
+    admission->x = x;
+    snprintf(admission->gateway, sizeof(admission->gateway), "%.*s", STR_ARG(gateway));
+    e->host.gateway_admit(e->host.user, credential, gateway, admitted, admission);
 }
 
 /* The gateway that the token speaks for; refuses the exchange and returns false if none. */
-static bool authenticate(struct endpoints *e, struct http_exchange *x, struct token_claims *claims,
-                         struct str *gateway)
+static bool authenticate(const struct endpoints *e, struct http_exchange *x,
+                         struct token_claims *claims, struct str *gateway)
 {
     struct err err = {0};
     struct str subject;
-    int r =
-        token_verify(claims, http_bearer_token(&x->headers), local_token_key(e->local)->public_key,
-                     TOKEN_AUDIENCE_OPERATOR, clock_wall_ms(clock_system()) / 1000, &err);
+    int r = token_verify(claims, http_bearer_token(&x->headers), e->host.signer->key.public_key,
+                         TOKEN_AUDIENCE_OPERATOR, clock_wall_ms(clock_system()) / 1000, &err);
 
     if (r < 0) {
         refuse_gateway(x, err_message(&err));
@@ -162,6 +184,12 @@ static void wait_for_newer(struct endpoints *e, struct http_exchange *x)
     loop_timer_start(e->loop, &waiter->timer, ROUTES_WAIT_MS);
 }
 
+void endpoints_release(struct endpoints *e)
+{
+    while (e->waiters != NULL)
+        waited_enough(e->waiters);
+}
+
 void endpoints_publish(struct endpoints *e, struct routes *routes)
 {
     struct json_writer w;
@@ -200,6 +228,8 @@ void endpoints_routes(struct endpoints *e, struct http_exchange *x)
 
     if (!authenticate(e, x, &claims, &gateway))
         return;
+    if (e->host.relay != NULL && e->host.relay(e->host.user, x))
+        return;
     http_query_get(x->query, "run", x->arena, &run_text);
     if (!id_parse(run_text, &run)) {
         endpoints_refuse(x, 400, "BadRequest", "run: the id of the gateway's run is missing");
@@ -221,7 +251,7 @@ void endpoints_routes(struct endpoints *e, struct http_exchange *x)
     else
         http_respond(x, 200, "application/json", buf_str(&e->routes));
     if (has) /* last: it may publish, which answers those that wait */
-        local_ack(e->local, gateway, run, &have);
+        e->host.ack(e->host.user, gateway, run, &have);
 }
 
 /* --- load ------------------------------------------------------------------------------------- */
@@ -237,6 +267,8 @@ void endpoints_load(struct endpoints *e, struct http_exchange *x)
 
     if (!authenticate(e, x, &claims, &gateway))
         return;
+    if (e->host.relay != NULL && e->host.relay(e->host.user, x))
+        return;
     r = json_read(&tree, x->body, &json_limits_default, "load report", &err);
     if (r == 0)
         r = load_report_read(&report, tree, x->arena, &err);
@@ -246,6 +278,6 @@ void endpoints_load(struct endpoints *e, struct http_exchange *x)
         endpoints_fail(x, r, &err);
         return;
     }
-    local_load(e->local, &report);
+    e->host.load(e->host.user, &report);
     http_respond(x, 200, "application/json", STR("{}"));
 }

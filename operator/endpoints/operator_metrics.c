@@ -70,26 +70,16 @@ const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT] = {
                      {0}},
 };
 
-static int count_reporting(const struct local_pods *pods)
-{
-    struct map_entry *entry;
-    int count = 0;
-
-    for (size_t at = 0; (entry = map_next(&pods->pods, &at)) != NULL;) {
-        const struct local_pod *pod = entry->value;
-
-        count += pod->report_since_ms != 0;
-    }
-    return count;
-}
-
 static void collect(void *object)
 {
     struct endpoints *e = object;
+    struct endpoints_figures own = {0};
     struct reconciler_stats stats;
     double figures[ENDPOINTS_METRIC_COUNT];
 
     reconciler_stats(e->reconciler, &stats);
+    if (e->host.figures != NULL)
+        e->host.figures(e->host.user, &own);
     figures[M_MODELS] = (double)stats.models;
     figures[M_PODS] = (double)stats.pods;
     figures[M_GATEWAYS] = (double)stats.gateways;
@@ -103,8 +93,8 @@ static void collect(void *object)
     figures[M_DELETED] = (double)stats.pods_deleted;
     figures[M_CANCELLED] = (double)stats.drains_cancelled;
     figures[M_STRANGERS] = (double)stats.strangers;
-    figures[M_REPORTING] = count_reporting(local_pods(e->local));
-    figures[M_SET_ASIDE] = (double)local_pods(e->local)->set_aside;
+    figures[M_REPORTING] = (double)own.pods_reporting;
+    figures[M_SET_ASIDE] = (double)own.pods_set_aside;
     for (int i = 0; i < ENDPOINTS_METRIC_COUNT; i++)
         metric_set(metric_series(e->handles[i], NULL), figures[i]);
 }
@@ -118,5 +108,7 @@ int endpoints_metrics_open(struct endpoints *e, struct err *err)
         r = metrics_declare_loop(e->metrics, e->loop, err);
     if (r == 0)
         r = metrics_declare_process(e->metrics, err);
-    return r == 0 ? metrics_on_collect(e->metrics, collect, e) : r;
+    if (r == 0)
+        r = metrics_on_collect(e->metrics, collect, e);
+    return r == 0 ? endpoints_controller_metrics_open(e, err) : r;
 }

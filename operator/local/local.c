@@ -11,8 +11,6 @@
 #include "operator/local/local_private.h"
 #include "operator/reconcile/must.h"
 
-enum { ZONES_MAX = 1000 };
-
 /* --- views ------------------------------------------------------------------------------------ */
 
 static void object_changed(void *user, enum platform_change change, struct crd_object *object)
@@ -135,7 +133,8 @@ static int open_parts(struct local *local, struct err *err)
         return r;
     local->watcher = (struct store_watcher){.fn = object_changed, .user = local};
     store_watch(local->store, &local->watcher);
-    r = http_client_new(&local->agents, local->loop, NULL, err);
+    r = agents_open(&local->agents, local->loop, &local->platform, &local->results, &local->signer,
+                    err);
     if (r == 0)
         r = fetcher_new(&local->fetcher, local->loop, err);
     if (r == 0)
@@ -160,8 +159,9 @@ int local_new(struct local **out, const struct local_options *options, struct er
         .probe_interval_ms = LOCAL_PROBE_INTERVAL_MS,
         .name = "local",
     };
-    map_init(&local->zones, ZONES_MAX);
-    loop_deferred_init(&local->results, local_deliver_results, local);
+    local->signer.clock = local->platform.clock;
+    zones_init(&local->zones);
+    results_init(&local->results, local->loop, &local->platform);
     loop_timer_init(&local->alarm, alarm_rings, local);
     loop_timer_init(&local->gateways_timer, check_gateways, local);
     r = local_state_open(local, err);
@@ -177,28 +177,22 @@ int local_new(struct local **out, const struct local_options *options, struct er
 
 void local_free(struct local *local)
 {
-    struct map_entry *entry;
-
     if (local == NULL)
         return;
     local->closing = true;
+    results_close(&local->results);
     loop_timer_stop(&local->alarm);
     loop_timer_stop(&local->gateways_timer);
-    local_agents_cancel(local);
+    agents_cancel(&local->agents);
     if (local->pods.folder != NULL) {
         while (local_pods_busy(&local->pods))
             loop_turn(local->loop, 10);
         local_pods_close(&local->pods);
     }
     store_close(local->store);
-    loop_defer_cancel(local->loop, &local->results);
-    local_deliver_results(local); /* frees them */
-    if (local->agents != NULL)
-        http_client_close(local->agents);
+    agents_close(&local->agents);
     fetcher_close(local->fetcher);
-    for (size_t at = 0; (entry = map_next(&local->zones, &at)) != NULL;)
-        tz_free(entry->value);
-    map_fini(&local->zones);
+    zones_fini(&local->zones);
     local_events_free(local);
     local_gateways_free(local);
     if (local->lock_fd >= 0)
@@ -239,9 +233,9 @@ void local_ack(struct local *local, struct str gateway, struct id128 run,
     local->platform.handler->on_ack(local->platform.user, gateway, run, have);
 }
 
-const struct token_key *local_token_key(const struct local *local)
+struct signer *local_signer(struct local *local)
 {
-    return &local->key;
+    return &local->signer;
 }
 
 struct str local_admin_token(const struct local *local)
@@ -252,40 +246,6 @@ struct str local_admin_token(const struct local *local)
 struct str local_gateway_secret(const struct local *local)
 {
     return str_of(local->gateway_secret);
-}
-
-static struct local_token *token_slot(struct local *local, const char *audience)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(local->tokens); i++) {
-        struct local_token *slot = &local->tokens[i];
-
-        if (slot->audience == NULL || strcmp(slot->audience, audience) == 0) {
-            slot->audience = audience;
-            return slot;
-        }
-    }
-    return NULL;
-}
-
-const char *local_token(struct local *local, const char *audience)
-{
-    struct local_token *slot = token_slot(local, audience);
-    int64_t now_s = clock_wall_ms(local->platform.clock) / 1000;
-    struct token_claims claims = {.issued_s = now_s, .expires_s = now_s + TOKEN_LIFETIME_S};
-    CLEANUP(buf_fini) struct buf text = {0};
-
-    if (slot == NULL)
-        return NULL;
-    if (slot->text[0] != '\0' && now_s - slot->made_s < TOKEN_RENEW_S)
-        return slot->text;
-    snprintf(claims.audience, sizeof(claims.audience), "%s", audience);
-    snprintf(claims.subject, sizeof(claims.subject), "operator");
-    buf_init(&text, TOKEN_TEXT_MAX);
-    if (token_sign(&text, &local->key, &claims, NULL) < 0)
-        return NULL;
-    snprintf(slot->text, sizeof(slot->text), "%.*s", STR_ARG(buf_str(&text)));
-    slot->made_s = now_s;
-    return slot->text;
 }
 
 size_t local_event_count(const struct local *local)

@@ -16,10 +16,10 @@
 
 #include "base/buf.h"
 #include "base/fetch.h"
+#include "operator/common/signer.h"
 #include "operator/local/pods.h"
 #include "operator/local/store.h"
 #include "operator/platform.h"
-#include "wire/token.h"
 
 struct local;
 
@@ -62,12 +62,10 @@ void local_ack(struct local *local, struct str gateway, struct id128 run,
                const struct routes_version *have);
 
 /* Secrets, read at the start. */
-const struct token_key *local_token_key(const struct local *local);
+struct signer *local_signer(struct local *local);
 struct str local_admin_token(const struct local *local);
 struct str local_gateway_secret(const struct local *local);
 
-/* A token that the operator signs for itself. Valid until the loop turns; NULL without memory. */
-const char *local_token(struct local *local, const char *audience);
 /* "http://127.0.0.1:7002", read anew; -ERR_NOT_FOUND: no ledger is known. */
 int local_ledger_url(const struct local *local, struct buf *out, struct err *err);
 struct fetcher *local_fetcher(struct local *local);

@@ -7,62 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
-#include "base/json.h"
 #include "base/log.h"
+#include "operator/common/ledger_prices.h"
 #include "operator/local/local_private.h"
 #include "operator/reconcile/must.h"
-#include "wire/prices.h"
 
 #define FILE_SCHEME "file://"
-#define ZONES       "/usr/share/zoneinfo"
 
 static struct local *local_of(struct platform *p)
 {
     return (struct local *)p; /* the first member */
-}
-
-/* --- results ---------------------------------------------------------------------------------- */
-
-void local_answer(struct local *local, uint64_t ticket, int code, const struct err *err,
-                  const char *version)
-{
-    struct local_result *result = must(mem_alloc(sizeof(*result)));
-
-    result->ticket = ticket;
-    result->code = code;
-    if (code < 0)
-        snprintf(result->message, sizeof(result->message), "%s", err_message(err));
-    snprintf(result->version, sizeof(result->version), "%s", version);
-    if (local->results_last != NULL)
-        local->results_last->next = result;
-    else
-        local->results_first = result;
-    local->results_last = result;
-    loop_defer(local->loop, &local->results);
-}
-
-void local_deliver_results(void *object)
-{
-    struct local *local = object;
-    struct local_result *result = local->results_first;
-
-    /* Those that are there now; what they lead to comes next time. */
-    local->results_first = local->results_last = NULL;
-    while (result != NULL) {
-        struct local_result *next = result->next;
-
-        if (!local->closing)
-            local->platform.handler->on_result(local->platform.user,
-                                               &(struct platform_result){
-                                                   .ticket = result->ticket,
-                                                   .code = result->code,
-                                                   .message = str_of(result->message),
-                                                   .resource_version = str_of(result->version),
-                                               });
-        mem_free(result);
-        result = next;
-    }
 }
 
 /* A command whose answer comes from elsewhere. */
@@ -85,7 +39,7 @@ static void pod_created(void *user, int code, const struct err *err)
 {
     struct pending *pending = user;
 
-    local_answer(pending->local, pending->ticket, code, err, "");
+    results_add(&pending->local->results, pending->ticket, code, err, STR_NONE);
     mem_free(pending);
 }
 
@@ -118,7 +72,7 @@ static void run_pod_command(void *object)
     else
         r = local_pods_delete(&c->local->pods, str_of(c->name_space), str_of(c->name),
                               str_of(c->uid), c->grace_ms, &err);
-    local_answer(c->local, c->ticket, r, &err, "");
+    results_add(&c->local->results, c->ticket, r, &err, STR_NONE);
     mem_free(c->name_space);
     mem_free(c->name);
     mem_free(c->uid);
@@ -159,8 +113,8 @@ static void status_written(void *user, const struct store_answer *answer)
 {
     struct pending *pending = user;
 
-    local_answer(pending->local, pending->ticket, answer->code, answer->err,
-                 answer->object != NULL ? answer->object->resource_version : "");
+    results_add(&pending->local->results, pending->ticket, answer->code, answer->err,
+                answer->object != NULL ? str_of(answer->object->resource_version) : STR_NONE);
     mem_free(pending);
 }
 
@@ -251,52 +205,39 @@ static void routes_publish(struct platform *p, struct routes *routes)
     local->options.on_routes(local->options.user, routes);
 }
 
-static void prices_posted(void *user, int status, struct str body, const struct err *err)
-{
-    struct pending *pending = user;
-    struct err failure = {0};
-    int r = 0;
-
-    if (err != NULL)
-        r = err_set(&failure, err->code, "%s", err_message(err));
-    else if (status != 200 && status != 201)
-        r = err_set(&failure, ERR_NETWORK, "the ledger answered with status %d: %.200s", status,
-                    body.len > 0 ? body.ptr : "");
-    local_answer(pending->local, pending->ticket, r, &failure, "");
-    mem_free(pending);
-}
-
 static void prices_post(struct platform *p, uint64_t ticket, struct str json)
 {
     struct local *local = local_of(p);
-    struct pending *pending = pending_new(local, ticket);
-    const struct http_header type = {STR("content-type"), STR("application/json")};
     CLEANUP(buf_fini) struct buf url = {0};
     struct err err = {0};
     int r;
 
     buf_init(&url, PATH_MAX);
     r = local_ledger_url(local, &url, &err);
-    if (r == 0) {
-        buf_append_text(&url, PRICES_PATH);
-        r = fetch_start(NULL, local->fetcher,
-                        &(struct fetch_options){
-                            .method = "POST",
-                            .url = buf_cstr(&url),
-                            .headers = &type,
-                            .header_count = 1,
-                            .body = json,
-                            .bearer_token = local_token(local, TOKEN_AUDIENCE_LEDGER),
-                            .timeout_ms = 10000,
-                            .on_done = prices_posted,
-                            .user = pending,
-                        },
-                        &err);
-    }
-    if (r == 0)
-        return;
-    local_answer(local, ticket, r, &err, "");
-    mem_free(pending);
+    if (r < 0)
+        results_add(&local->results, ticket, r, &err, STR_NONE);
+    else
+        ledger_prices_post(local->fetcher, &local->signer, &local->results, ticket, buf_str(&url),
+                           json);
+}
+
+/* --- agents ----------------------------------------------------------------------------------- */
+
+static void agent_probe(struct platform *p, struct str pod_uid)
+{
+    struct local *local = local_of(p);
+    const struct local_pod *pod = local_pods_by_uid(&local->pods, pod_uid);
+
+    agents_probe(&local->agents, pod_uid, pod != NULL ? pod->restarts : 0,
+                 pod != NULL ? str_of(pod->address) : STR_NONE);
+}
+
+static void agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid)
+{
+    struct local *local = local_of(p);
+    const struct local_pod *pod = local_pods_by_uid(&local->pods, pod_uid);
+
+    agents_drain(&local->agents, ticket, pod_uid, pod != NULL ? str_of(pod->address) : STR_NONE);
 }
 
 /* --- weights ---------------------------------------------------------------------------------- */
@@ -341,7 +282,7 @@ static void weights_check(struct platform *p, uint64_t ticket, struct str uri)
     struct err err = {0};
     int r = check_weights(uri, &err);
 
-    local_answer(local_of(p), ticket, r, &err, "");
+    results_add(&local_of(p)->results, ticket, r, &err, STR_NONE);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -359,28 +300,7 @@ static void alarm_set(struct platform *p, int64_t mono_ms)
 
 static const struct tz *time_zone(struct platform *p, struct str name)
 {
-    struct local *local = local_of(p);
-    CLEANUP(buf_fini) struct buf bytes = {0};
-    struct tz *zone = map_get(&local->zones, name);
-    char path[PATH_MAX];
-    char text[128];
-
-    if (zone != NULL)
-        return zone;
-    if (str_is(name, "Etc/UTC") || str_is(name, "UTC"))
-        return tz_utc();
-    if (!tz_name_ok(name) || name.len >= sizeof(text))
-        return NULL;
-    snprintf(text, sizeof(text), "%.*s", STR_ARG(name));
-    snprintf(path, sizeof(path), ZONES "/%s", text);
-    buf_init(&bytes, TZ_BYTES_MAX);
-    if (file_read(path, &bytes, NULL) < 0 || tz_read(&zone, buf_str(&bytes), text, NULL) < 0)
-        return NULL;
-    if (map_put(&local->zones, name, zone, NULL) < 0) {
-        tz_free(zone);
-        return NULL;
-    }
-    return zone;
+    return zones_find(&local_of(p)->zones, name);
 }
 
 const struct platform_ops local_ops = {
@@ -389,8 +309,8 @@ const struct platform_ops local_ops = {
     .pod_restart = pod_restart,
     .status_put = status_put,
     .event_record = event_record,
-    .agent_probe = local_agent_probe,
-    .agent_drain = local_agent_drain,
+    .agent_probe = agent_probe,
+    .agent_drain = agent_drain,
     .routes_publish = routes_publish,
     .prices_post = prices_post,
     .weights_check = weights_check,

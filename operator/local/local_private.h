@@ -5,7 +5,8 @@
 
 #include <limits.h>
 
-#include "base/http_client.h"
+#include "operator/common/agents.h"
+#include "operator/common/zones.h"
 #include "operator/local/local.h"
 
 enum {
@@ -13,16 +14,6 @@ enum {
     LOCAL_GATEWAYS_MAX = 64,
     LOCAL_GATEWAYS_POLL_MS = 1000, /* the folder is looked at */
     LOCAL_PROBE_INTERVAL_MS = 500,
-    LOCAL_ANSWER_MAX = 64 << 10, /* bytes of an agent's answer */
-};
-
-/* A result on its way back to the handler. */
-struct local_result {
-    uint64_t ticket;
-    int code;
-    char message[ERR_MESSAGE_MAX];
-    char version[24];
-    struct local_result *next;
 };
 
 struct local {
@@ -33,23 +24,18 @@ struct local {
     struct store_watcher watcher;
     struct local_pods pods;
     struct local_pod_watcher *pod_watchers;
-    struct http_client *agents;
+    struct results results;
+    struct signer signer;
+    struct agents agents;
     struct fetcher *fetcher;
-    struct agent_call *calls; /* under way to agents */
     bool started;
     bool closing;
 
     char installation[LOCAL_SECRET_TEXT_MAX];
     uint64_t epoch;
-    struct token_key key;
     char public_key_path[PATH_MAX];
     char admin_token[LOCAL_SECRET_TEXT_MAX];
     char gateway_secret[LOCAL_SECRET_TEXT_MAX];
-    struct local_token {
-        const char *audience;
-        char text[TOKEN_TEXT_MAX + 1];
-        int64_t made_s;
-    } tokens[3];
     int lock_fd;
 
     char *gateways[LOCAL_GATEWAYS_MAX];
@@ -57,11 +43,9 @@ struct local {
     bool gateways_told; /* the handler knows this set */
     struct loop_timer gateways_timer;
 
-    struct local_result *results_first, *results_last;
-    struct loop_deferred results;
     struct loop_timer alarm;
 
-    struct map zones; /* name -> struct tz */
+    struct zones zones;
     struct local_event *events[LOCAL_EVENTS_MAX];
     size_t event_count;
     uint64_t event_version;
@@ -74,14 +58,6 @@ void local_gateways_free(struct local *local);
 
 /* local_ops.c */
 extern const struct platform_ops local_ops;
-void local_deliver_results(void *object);
-void local_answer(struct local *local, uint64_t ticket, int code, const struct err *err,
-                  const char *version);
 void local_events_free(struct local *local);
-
-/* local_agents.c */
-void local_agent_probe(struct platform *p, struct str pod_uid);
-void local_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid);
-void local_agents_cancel(struct local *local);
 
 #endif

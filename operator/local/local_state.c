@@ -87,13 +87,13 @@ static int keep_keys(struct local *local, struct err *err)
 {
     CLEANUP(mem_freep) char *key_path = must(path_join(local->options.state, "token.key"));
     char hex[2 * TOKEN_KEY_BYTES + 2];
-    int r = token_key_load_or_make(&local->key, key_path, err);
+    int r = token_key_load_or_make(&local->signer.key, key_path, err);
 
     if (r < 0)
         return r;
     snprintf(local->public_key_path, sizeof(local->public_key_path), "%s/token.pub",
              local->options.state);
-    hex_format(local->key.public_key, TOKEN_KEY_BYTES, hex);
+    hex_format(local->signer.key.public_key, TOKEN_KEY_BYTES, hex);
     hex[2 * TOKEN_KEY_BYTES] = '\n';
     hex[2 * TOKEN_KEY_BYTES + 1] = '\0';
     return file_write_atomic(local->public_key_path, str_of(hex), 0644, err);

@@ -67,6 +67,9 @@ int pods_make(struct local_pods *pods, const struct platform_pod_spec *spec, str
     r = crd_model_spec_read(&model, spec->model, &arena, err);
     if (r == 0 && !str_starts(model.uri, STR(FILE_SCHEME)))
         r = err_set(err, ERR_INVALID, "platform local serves file:// models only");
+    if (r == 0 && crd_model_cluster_field(&model) != NULL)
+        r = err_set(err, ERR_UNSUPPORTED, "%s: platform local can't obey it: remove it",
+                    crd_model_cluster_field(&model));
     if (r < 0) {
         arena_fini(&arena);
         return r;

@@ -47,6 +47,59 @@ static void begin_next(struct pass *p)
     next->pending_create_count = 0;
 }
 
+static bool conditions_differ(const struct crd_model_status *a, const struct crd_model_status *b)
+{
+    if (a->condition_count != b->condition_count)
+        return true;
+    for (int i = 0; i < a->condition_count; i++) {
+        if (!str_eq(a->conditions[i].type, b->conditions[i].type) ||
+            !str_eq(a->conditions[i].reason, b->conditions[i].reason) ||
+            a->conditions[i].status != b->conditions[i].status)
+            return true;
+    }
+    return false;
+}
+
+static bool pods_differ(const struct crd_model_status *a, const struct crd_model_status *b)
+{
+    if (a->pod_count != b->pod_count || a->pending_create_count != b->pending_create_count)
+        return true;
+    for (int i = 0; i < a->pod_count; i++) {
+        if (!str_eq(a->pods[i].uid, b->pods[i].uid) || a->pods[i].phase != b->pods[i].phase)
+            return true;
+    }
+    for (int i = 0; i < a->pending_create_count; i++) {
+        if (!str_eq(a->pending_creates[i].name, b->pending_creates[i].name))
+            return true;
+    }
+    return false;
+}
+
+/* What the next step waits for, or somebody watches. The rest (messages, counts, measurements)
+ * may wait for its interval. */
+static bool is_urgent(const struct crd_model_status *seen, const struct crd_model_status *next)
+{
+    return seen->observed_generation != next->observed_generation ||
+           seen->desired_replicas != next->desired_replicas ||
+           seen->next_ordinal != next->next_ordinal ||
+           seen->decision_count != next->decision_count ||
+           (next->decision_count > 0 &&
+            seen->decisions[0].time_ms != next->decisions[0].time_ms) ||
+           conditions_differ(seen, next) || pods_differ(seen, next);
+}
+
+/* True if the write shall wait; then the pass comes again. */
+static bool may_wait(struct pass *p)
+{
+    int64_t due_ms = p->m->put_ms + p->r->platform->status_interval_ms;
+
+    if (p->now_ms >= due_ms || p->m->put_unsure || p->m->object->status == NULL ||
+        is_urgent(p->seen, &p->next))
+        return false;
+    pass_requeue(p, due_ms);
+    return true;
+}
+
 static void put_status(struct pass *p)
 {
     struct world_model *m = p->m;
@@ -56,6 +109,10 @@ static void put_status(struct pass *p)
     (void)must(crd_model_status_write(p->seen, &before, NULL) == 0 ? before : NULL);
     (void)must(crd_model_status_write(&p->next, &after, NULL) == 0 ? after : NULL);
     if (m->object->status != NULL && !m->put_unsure && json_equal(before, after)) {
+        json_decref(after);
+        return;
+    }
+    if (may_wait(p)) {
         json_decref(after);
         return;
     }

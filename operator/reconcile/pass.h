@@ -80,6 +80,8 @@ struct reconciler {
     bool shutting_down;
     void (*shut_down_done)(void *user);
     void *shut_down_user;
+    void (*on_pass)(void *user, double seconds); /* may be NULL */
+    void *on_pass_user;
 
     struct reconciler_stats stats;
 };

@@ -146,6 +146,7 @@ static void make_ready(struct queue *q, struct queue_item *item)
         q->ready_first = item;
     q->ready_last = item;
     q->ready_count++;
+    q->added++;
 }
 
 static void add_item(struct queue *q, struct queue_item *item)
@@ -191,6 +192,7 @@ void queue_fail(struct queue *q, struct str key, int64_t now_ms, const struct rn
     if (delay > QUEUE_BACKOFF_MAX_MS)
         delay = QUEUE_BACKOFF_MAX_MS;
     item->failures++;
+    q->retried++;
     queue_add_at(q, key, now_ms + delay + (int64_t)rng_below(rng, (uint64_t)delay / 4 + 1));
 }
 

@@ -37,6 +37,8 @@ struct queue {
     struct queue_item **waiting; /* binary heap by due time */
     size_t waiting_count, waiting_cap;
     uint64_t refused; /* keys that did not fit QUEUE_KEYS_MAX */
+    uint64_t added;   /* times that a key became ready */
+    uint64_t retried; /* times that a key failed */
 };
 
 void queue_init(struct queue *q);

@@ -81,6 +81,15 @@ static void check_shut_down(struct reconciler *r)
     done(r->shut_down_user);
 }
 
+static void timed_pass(struct reconciler *r, const char *key)
+{
+    int64_t began_ns = clock_mono_ns(r->platform->clock);
+
+    pass_model(r, key);
+    if (r->on_pass != NULL)
+        r->on_pass(r->on_pass_user, (double)(clock_mono_ns(r->platform->clock) - began_ns) / 1e9);
+}
+
 static void work(struct reconciler *r)
 {
     const char *key;
@@ -93,7 +102,7 @@ static void work(struct reconciler *r)
         else if (strcmp(key, GATEWAYS_KEY) == 0)
             news_check_gateways(r);
         else
-            pass_model(r, key);
+            timed_pass(r, key);
         queue_done(&r->queue, key);
     }
 }
@@ -336,9 +345,18 @@ void reconciler_stats(const struct reconciler *r, struct reconciler_stats *out)
     out->models = r->world.models.count;
     out->pods = r->world.pods.count;
     out->queued = r->queue.ready_count + r->queue.waiting_count;
+    out->keys_added = r->queue.added;
+    out->keys_retried = r->queue.retried;
     out->leading = r->leading;
     out->synced = r->synced;
     out->gateways = 0;
     for (size_t i = 0; i < r->world.gateway_count; i++)
         out->gateways += r->world.gateways[i].live;
+}
+
+void reconciler_watch_passes(struct reconciler *r, void (*fn)(void *user, double seconds),
+                             void *user)
+{
+    r->on_pass = fn;
+    r->on_pass_user = user;
 }

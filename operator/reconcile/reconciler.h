@@ -23,6 +23,10 @@ void reconciler_free(struct reconciler *r); /* NULL is allowed */
  * keeps them away; done(user) runs once when none is left. For a platform that ends for good. */
 void reconciler_shut_down(struct reconciler *r, void (*done)(void *user), void *user);
 
+/* Told how long each pass took. NULL: nobody. */
+void reconciler_watch_passes(struct reconciler *r, void (*fn)(void *user, double seconds),
+                             void *user);
+
 /* For metrics and tests. */
 struct reconciler_stats {
     uint64_t passes;       /* reconciles of one model */
@@ -32,7 +36,8 @@ struct reconciler_stats {
     uint64_t pods_created; /* commands sent */
     uint64_t pods_deleted;
     uint64_t drains_cancelled;
-    uint64_t strangers; /* pods deleted on sight */
+    uint64_t strangers;                /* pods deleted on sight */
+    uint64_t keys_added, keys_retried; /* of the queue */
     size_t models, pods, gateways, queued;
     bool leading, synced;
 };

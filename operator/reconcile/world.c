@@ -122,6 +122,23 @@ struct world_model *world_model_set(struct world *w, struct str key, struct crd_
     return m;
 }
 
+/* Only what is given, so that pods of before there were such settings keep their hash. */
+static void append_pod_settings(struct buf *text, const struct crd_model_spec *spec)
+{
+    if (spec->gpus > 0 || spec->cpu_millis > 0 || spec->memory_mib > 0)
+        buf_printf(text, "\nhardware %lld %lld %lld", (long long)spec->gpus,
+                   (long long)spec->cpu_millis, (long long)spec->memory_mib);
+    for (int i = 0; i < spec->label_count; i++)
+        buf_printf(text, "\nlabel %.*s=%.*s", STR_ARG(spec->labels[i].key),
+                   STR_ARG(spec->labels[i].value));
+    for (int i = 0; i < spec->toleration_count; i++)
+        buf_printf(text, "\ntoleration %.*s=%.*s:%d", STR_ARG(spec->tolerations[i].key),
+                   STR_ARG(spec->tolerations[i].value), spec->tolerations[i].effect);
+    if (spec->priority_class.len > 0 || spec->runtime_class.len > 0)
+        buf_printf(text, "\nclasses %.*s %.*s", STR_ARG(spec->priority_class),
+                   STR_ARG(spec->runtime_class));
+}
+
 void world_template_hash(const struct crd_model_spec *spec, char out[PLATFORM_HASH_LEN + 1])
 {
     char hex[SHA256_HEX_LEN + 1];
@@ -132,6 +149,7 @@ void world_template_hash(const struct crd_model_spec *spec, char out[PLATFORM_HA
     buf_printf(&text, "\n%lld %lld %lld %lld %lld", (long long)spec->slots,
                (long long)spec->context_tokens, (long long)spec->kv_cache_mib,
                (long long)spec->threads, (long long)spec->chunk_tokens);
+    append_pod_settings(&text, spec);
     (void)must(text.failed ? NULL : text.ptr);
     sha256_hex(buf_str(&text), hex);
     buf_fini(&text);

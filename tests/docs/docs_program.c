@@ -23,6 +23,10 @@ int main(int argc, char **argv)
     } else if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
         buf_printf(&page, "## %s\n\n", DOCS_COMMAND.name);
         metrics_document(DOCS_TABLE, DOCS_TABLE_COUNT, &page);
+#ifdef DOCS_OTHER_TABLE
+        buf_append_char(&page, '\n');
+        metrics_document(DOCS_OTHER_TABLE, ARRAY_COUNT(DOCS_OTHER_TABLE), &page);
+#endif
     } else {
         fprintf(stderr, "usage: %s (options | metrics)\n", argv[0]);
         return 2;

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "fuzz_target.h"
-#include "operator/endpoints/endpoints.h"
+#include "operator/local/rest.h"
 
 static void put_part(struct buf *out, struct str part)
 {
@@ -17,9 +17,9 @@ static void put_part(struct buf *out, struct str part)
     buf_append_str(out, part);
 }
 
-static void check(struct str text, const struct endpoints_path *path)
+static void check(struct str text, const struct rest_path *path)
 {
-    struct endpoints_path again;
+    struct rest_path again;
     struct buf back;
 
     if (path->resource.len == 0 || str_find_char(path->resource, '/') >= 0 ||
@@ -39,7 +39,7 @@ static void check(struct str text, const struct endpoints_path *path)
     put_part(&back, path->sub);
     if (!str_eq(buf_str(&back), text))
         abort();
-    if (!endpoints_path_parse(buf_str(&back), &again) || !str_eq(again.name, path->name) ||
+    if (!rest_path_parse(buf_str(&back), &again) || !str_eq(again.name, path->name) ||
         !str_eq(again.resource, path->resource) || !str_eq(again.sub, path->sub))
         abort();
     buf_fini(&back);
@@ -48,9 +48,9 @@ static void check(struct str text, const struct endpoints_path *path)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str text = {(const char *)data, size};
-    struct endpoints_path path;
+    struct rest_path path;
 
-    if (endpoints_path_parse(text, &path))
+    if (rest_path_parse(text, &path))
         check(text, &path);
     return 0;
 }

@@ -52,12 +52,14 @@ static const struct broken of_any_kind[] = {
 static const struct broken models[] = {
     {MODEL "  engine: {}",
      "spec.model: is required; add it: Which weights are served, and under which name."},
-    {MODEL "  model: {}", "spec.model.uri: is required; add it: Where the weights are: file:// and "
-                          "the absolute path of a folder in Hugging Face layout, or of a GGUF "
-                          "file."},
+    {MODEL "  model: {}",
+     "spec.model.uri: is required; add it: Where the weights are: a folder in Hugging Face layout, "
+     "or a GGUF file. file:///path is on this machine, or in the agent's image on Kubernetes. "
+     "pvc://CLAIM/path is in a PersistentVolumeClaim of the model's namespace, "
+     "oci://HOST/NAME:TAG#path in an OCI image: both on Kubernetes only."},
     {MODEL "  model: {uri: hf://a/b}",
-     "spec.model.uri: this scheme is not supported by this version: download the model and name "
-     "its folder by file:///absolute/path"},
+     "spec.model.uri: this scheme is not supported by this version: name the model's folder by "
+     "file:///absolute/path or pvc://CLAIM/path, or an image by oci://HOST/NAME:TAG"},
     {MODEL "  model: {uri: \"file://m\"}",
      "spec.model.uri: the path after file:// must be absolute and without '..': write "
      "file:///absolute/path"},
@@ -70,7 +72,8 @@ static const struct broken models[] = {
     {MODEL_URI "  scaling: {maxReplica: 3}",
      "spec.scaling.maxReplica: unknown field; did you mean maxReplicas?"},
     {MODEL_URI "  colour: blue",
-     "spec.colour: unknown field; remove it, or use one of model, engine, routing, scaling"},
+     "spec.colour: unknown field; remove it, or use one of model, engine, routing, scaling, "
+     "hardware, placement"},
     {MODEL_URI "  engine: {slots: \"4\"}",
      "spec.engine.slots: is of type string; write an integer, without quotes"},
     {MODEL_URI "  engine: {slots: 0}", "spec.engine.slots: 0 is below 1; use 1 to 256"},

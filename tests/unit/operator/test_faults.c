@@ -143,6 +143,7 @@ static uint32_t run_seed(uint64_t seed)
 
     rng_seeded_init(&chance, seed + 1000000);
     assert_int_equal(sim_new(&sim, &options, NULL), 0);
+    sim_platform(sim)->status_interval_ms = seed % 2 == 0 ? 0 : 5000;
     assert_int_equal(reconciler_new(&r, sim_platform(sim), NULL), 0);
     sim_start(sim);
     for (int model = 0; model < MODELS; model++)

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls to agents: how are you, and drain. */
-#include <limits.h>
+/* Calls to agents: see agents.h. */
+#include "operator/common/agents.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/log.h"
-#include "operator/local/local_private.h"
 #include "operator/reconcile/must.h"
+#include "wire/stream.h"
 
-enum { PROBE_TIMEOUT_MS = STREAM_SILENCE_MS, DRAIN_TIMEOUT_MS = STREAM_SILENCE_MS };
+enum { CALL_TIMEOUT_MS = STREAM_SILENCE_MS };
 
 struct agent_call {
-    struct local *local;
+    struct agents *owner;
     bool is_probe;
     uint64_t ticket; /* of a drain */
     char uid[64];
@@ -39,7 +40,7 @@ static void call_free(struct agent_call *call)
 
 static void tell_probe(struct agent_call *call, int code)
 {
-    const struct platform *p = &call->local->platform;
+    const struct platform *p = call->owner->platform;
     struct stream_status status;
     struct platform_probe_result result = {
         .pod_uid = str_of(call->uid),
@@ -71,7 +72,7 @@ static void tell(struct agent_call *call, int code, const char *message)
     } else {
         if (code < 0)
             err_set(&err, (enum err_code) - code, "%s", message);
-        local_answer(call->local, call->ticket, code, &err, "");
+        results_add(call->owner->results, call->ticket, code, &err, STR_NONE);
     }
 }
 
@@ -129,13 +130,13 @@ static void fail_later(struct agent_call *call, int code, const char *message)
 {
     call->code = code;
     snprintf(call->message, sizeof(call->message), "%.200s", message);
-    loop_timer_start(call->local->loop, &call->failure, 0);
+    loop_timer_start(call->owner->loop, &call->failure, 0);
 }
 
-static void start(struct agent_call *call, const struct local_pod *pod, const char *method,
-                  const char *path, struct str body, uint64_t timeout_ms)
+static void start(struct agent_call *call, struct str address, const char *method, const char *path,
+                  struct str body)
 {
-    const char *token = local_token(call->local, TOKEN_AUDIENCE_AGENT);
+    const char *token = signer_token(call->owner->signer, TOKEN_AUDIENCE_AGENT);
     char bearer[TOKEN_TEXT_MAX + 16];
     struct http_header headers[2] = {
         {STR("authorization"), {bearer, 0}},
@@ -144,23 +145,23 @@ static void start(struct agent_call *call, const struct local_pod *pod, const ch
     struct err err = {0};
     int r;
 
-    if (token == NULL || pod == NULL || pod->address[0] == '\0') {
+    if (token == NULL || address.len == 0) {
         fail_later(call, -ERR_NETWORK, "the agent has no address");
         return;
     }
     snprintf(bearer, sizeof(bearer), "Bearer %s", token);
     headers[0].value = str_of(bearer);
-    r = http_call_start(&call->http, call->local->agents,
+    r = http_call_start(&call->http, call->owner->client,
                         &(struct http_call_options){
-                            .address = str_of(pod->address),
+                            .address = address,
                             .method = str_of(method),
                             .target = str_of(path),
                             .headers = headers,
                             .header_count = ARRAY_COUNT(headers),
                             .body = body,
-                            .connect_timeout_ms = timeout_ms,
-                            .first_byte_timeout_ms = timeout_ms,
-                            .idle_timeout_ms = timeout_ms,
+                            .connect_timeout_ms = CALL_TIMEOUT_MS,
+                            .first_byte_timeout_ms = CALL_TIMEOUT_MS,
+                            .idle_timeout_ms = CALL_TIMEOUT_MS,
                             .on_head = on_head,
                             .on_data = on_data,
                             .on_done = on_done,
@@ -173,45 +174,57 @@ static void start(struct agent_call *call, const struct local_pod *pod, const ch
     }
 }
 
-static struct agent_call *call_new(struct local *local, struct str uid, bool is_probe,
-                                   uint64_t ticket)
+static struct agent_call *call_new(struct agents *agents, struct str uid)
 {
-    const struct local_pod *pod = local_pods_by_uid(&local->pods, uid);
     struct agent_call *call = must(mem_alloc(sizeof(*call)));
 
-    call->local = local;
-    call->is_probe = is_probe;
-    call->ticket = ticket;
-    call->restarts = pod != NULL ? pod->restarts : 0;
+    call->owner = agents;
     snprintf(call->uid, sizeof(call->uid), "%.*s", STR_ARG(uid));
-    buf_init(&call->body, LOCAL_ANSWER_MAX);
+    buf_init(&call->body, AGENTS_ANSWER_MAX);
     loop_timer_init(&call->failure, on_failure, call);
-    call->next = local->calls;
-    call->back = &local->calls;
+    call->next = agents->calls;
+    call->back = &agents->calls;
     if (call->next != NULL)
         call->next->back = &call->next;
-    local->calls = call;
+    agents->calls = call;
     return call;
 }
 
-void local_agent_probe(struct platform *p, struct str pod_uid)
+void agents_probe(struct agents *agents, struct str pod_uid, uint64_t restarts, struct str address)
 {
-    struct local *local = (struct local *)p;
+    struct agent_call *call = call_new(agents, pod_uid);
 
-    start(call_new(local, pod_uid, true, 0), local_pods_by_uid(&local->pods, pod_uid), "GET",
-          STREAM_PATH_STATUS, STR_NONE, PROBE_TIMEOUT_MS);
+    call->is_probe = true;
+    call->restarts = restarts;
+    start(call, address, "GET", STREAM_PATH_STATUS, STR_NONE);
 }
 
-void local_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid)
+void agents_drain(struct agents *agents, uint64_t ticket, struct str pod_uid, struct str address)
 {
-    struct local *local = (struct local *)p;
+    struct agent_call *call = call_new(agents, pod_uid);
 
-    start(call_new(local, pod_uid, false, ticket), local_pods_by_uid(&local->pods, pod_uid), "POST",
-          STREAM_PATH_DRAIN, STR("{}"), DRAIN_TIMEOUT_MS);
+    call->ticket = ticket;
+    start(call, address, "POST", STREAM_PATH_DRAIN, STR("{}"));
 }
 
-void local_agents_cancel(struct local *local)
+int agents_open(struct agents *agents, struct loop *loop, const struct platform *platform,
+                struct results *results, struct signer *signer, struct err *err)
 {
-    while (local->calls != NULL)
-        call_free(local->calls);
+    *agents =
+        (struct agents){.loop = loop, .platform = platform, .results = results, .signer = signer};
+    return http_client_new(&agents->client, loop, NULL, err);
+}
+
+void agents_cancel(struct agents *agents)
+{
+    while (agents->calls != NULL)
+        call_free(agents->calls);
+}
+
+void agents_close(struct agents *agents)
+{
+    agents_cancel(agents);
+    if (agents->client != NULL)
+        http_client_close(agents->client);
+    agents->client = NULL;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "operator/endpoints/endpoints.h"
+#include "operator/local/rest.h"
 #include "operator/reconcile/must.h"
 
 static void put_time(struct json_writer *w, const char *key, int64_t wall_ms)
@@ -60,7 +60,7 @@ static void write_pod(struct json_writer *w, const struct local_pod *pod)
     json_close(w, '}');
 }
 
-static void list_pods(struct endpoints *e, struct http_exchange *x, struct str name_space)
+static void list_pods(struct rest *rest, struct http_exchange *x, struct str name_space)
 {
     CLEANUP(buf_fini) struct buf body = {0};
     struct map_entry *entry;
@@ -73,7 +73,7 @@ static void list_pods(struct endpoints *e, struct http_exchange *x, struct str n
     json_put_text(&w, "kind", "PodList");
     json_key(&w, "items");
     json_open(&w, '[');
-    for (size_t at = 0; (entry = map_next(&local_pods(e->local)->pods, &at)) != NULL;) {
+    for (size_t at = 0; (entry = map_next(&local_pods(rest->local)->pods, &at)) != NULL;) {
         const struct local_pod *pod = entry->value;
 
         if (name_space.len == 0 || str_is(name_space, pod->name_space))
@@ -124,23 +124,22 @@ static void pod_watch_left(struct http_exchange *x)
     mem_free(watch);
 }
 
-static void watch_pods(struct endpoints *e, struct http_exchange *x,
-                       const struct endpoints_path *path)
+static void watch_pods(struct rest *rest, struct http_exchange *x, const struct rest_path *path)
 {
     struct pod_watch *watch = must(mem_alloc(sizeof(*watch)));
     struct map_entry *entry;
 
     watch->watcher = (struct local_pod_watcher){.fn = pod_event, .user = watch};
-    watch->local = e->local;
+    watch->local = rest->local;
     watch->x = x;
     snprintf(watch->name_space, sizeof(watch->name_space), "%.*s", STR_ARG(path->name_space));
     snprintf(watch->name, sizeof(watch->name), "%.*s", STR_ARG(path->name));
     x->user = watch;
     x->on_disconnect = pod_watch_left;
     http_begin(x, 200, "application/json");
-    for (size_t at = 0; (entry = map_next(&local_pods(e->local)->pods, &at)) != NULL;)
+    for (size_t at = 0; (entry = map_next(&local_pods(rest->local)->pods, &at)) != NULL;)
         pod_event(watch, PLATFORM_ADDED, entry->value);
-    local_watch_pods(e->local, &watch->watcher);
+    local_watch_pods(rest->local, &watch->watcher);
 }
 
 static void send_pod(struct http_exchange *x, const struct local_pod *pod)
@@ -154,38 +153,38 @@ static void send_pod(struct http_exchange *x, const struct local_pod *pod)
     endpoints_send(x, 200, &body);
 }
 
-static void one_pod(struct endpoints *e, struct http_exchange *x, const struct endpoints_path *path)
+static void one_pod(struct rest *rest, struct http_exchange *x, const struct rest_path *path)
 {
     const struct local_pod *pod =
-        local_pods_find(local_pods(e->local), path->name_space, path->name);
+        local_pods_find(local_pods(rest->local), path->name_space, path->name);
     char message[PLATFORM_NAME_MAX + 64];
 
     if (pod != NULL && path->sub.len == 0) {
         send_pod(x, pod);
     } else if (pod != NULL && str_is(path->sub, "log")) {
-        endpoints_log(e, x, pod);
+        rest_log(rest, x, pod);
     } else {
         snprintf(message, sizeof(message), "pods \"%.*s\" not found", STR_ARG(path->name));
         endpoints_refuse(x, 404, "NotFound", message);
     }
 }
 
-void endpoints_pods(struct endpoints *e, struct http_exchange *x, struct str rest)
+void rest_pods(struct rest *rest, struct http_exchange *x, struct str tail)
 {
-    struct endpoints_path path;
+    struct rest_path path;
 
-    if (!endpoints_path_parse(rest, &path) || !str_is(path.resource, "pods") ||
+    if (!rest_path_parse(tail, &path) || !str_is(path.resource, "pods") ||
         (path.name.len > 0 && path.name_space.len == 0))
         endpoints_refuse(x, 404, "NotFound", "no such resource");
     else if (!str_is(x->method, "GET"))
         endpoints_refuse(x, 405, "MethodNotAllowed",
                          "pods are the operator's: change their ModelDeployment");
     else if (path.sub.len == 0 && endpoints_query_is(x, "watch", "true"))
-        watch_pods(e, x, &path);
+        watch_pods(rest, x, &path);
     else if (path.name.len > 0)
-        one_pod(e, x, &path);
+        one_pod(rest, x, &path);
     else
-        list_pods(e, x, path.name_space);
+        list_pods(rest, x, path.name_space);
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -222,15 +221,14 @@ static void write_event(struct json_writer *w, const struct local_event *event)
     json_close(w, '}');
 }
 
-void endpoints_events(struct endpoints *e, struct http_exchange *x, struct str rest)
+void rest_events(struct rest *rest, struct http_exchange *x, struct str tail)
 {
     CLEANUP(buf_fini) struct buf body = {0};
-    struct endpoints_path path;
+    struct rest_path path;
     struct json_writer w;
 
     buf_init(&body, ENDPOINTS_ANSWER_MAX);
-    if (!endpoints_path_parse(rest, &path) || !str_is(path.resource, "events") ||
-        path.name.len > 0) {
+    if (!rest_path_parse(tail, &path) || !str_is(path.resource, "events") || path.name.len > 0) {
         endpoints_refuse(x, 404, "NotFound", "no such resource");
         return;
     }
@@ -244,8 +242,8 @@ void endpoints_events(struct endpoints *e, struct http_exchange *x, struct str r
     json_put_text(&w, "kind", "EventList");
     json_key(&w, "items");
     json_open(&w, '[');
-    for (size_t i = 0; i < local_event_count(e->local); i++) {
-        const struct local_event *event = local_event_at(e->local, i);
+    for (size_t i = 0; i < local_event_count(rest->local); i++) {
+        const struct local_event *event = local_event_at(rest->local, i);
 
         if (path.name_space.len == 0 || str_is(path.name_space, event->name_space))
             write_event(&w, event);

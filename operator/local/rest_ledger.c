@@ -2,7 +2,7 @@
 /* Reports and runs: asked of the ledger under the operator's own token, passed on as they come. */
 #include <string.h>
 
-#include "operator/endpoints/endpoints.h"
+#include "operator/local/rest.h"
 #include "operator/reconcile/must.h"
 
 enum { LEDGER_URL_MAX = 8192, LEDGER_TIMEOUT_MS = 60 * 1000 };
@@ -29,14 +29,14 @@ static void ledger_answered(void *user, int status, struct str body, const struc
     http_respond(x, status, status == 200 ? type_of(x) : "application/json", body);
 }
 
-void endpoints_ledger(struct endpoints *e, struct http_exchange *x)
+void rest_ledger(struct rest *rest, struct http_exchange *x)
 {
     CLEANUP(buf_fini) struct buf url = {0};
     struct err err = {0};
     int r;
 
     buf_init(&url, LEDGER_URL_MAX);
-    r = local_ledger_url(e->local, &url, &err);
+    r = local_ledger_url(rest->local, &url, &err);
     if (r == 0) {
         buf_append_str(&url, x->path);
         if (x->query.len > 0) {
@@ -46,16 +46,17 @@ void endpoints_ledger(struct endpoints *e, struct http_exchange *x)
         r = buf_check(&url, "the request to the ledger", &err);
     }
     if (r == 0)
-        r = fetch_start(NULL, local_fetcher(e->local),
-                        &(struct fetch_options){
-                            .url = buf_cstr(&url),
-                            .bearer_token = local_token(e->local, TOKEN_AUDIENCE_LEDGER),
-                            .timeout_ms = LEDGER_TIMEOUT_MS,
-                            .max_bytes = ENDPOINTS_ANSWER_MAX,
-                            .on_done = ledger_answered,
-                            .user = x,
-                        },
-                        &err);
+        r = fetch_start(
+            NULL, local_fetcher(rest->local),
+            &(struct fetch_options){
+                .url = buf_cstr(&url),
+                .bearer_token = signer_token(local_signer(rest->local), TOKEN_AUDIENCE_LEDGER),
+                .timeout_ms = LEDGER_TIMEOUT_MS,
+                .max_bytes = ENDPOINTS_ANSWER_MAX,
+                .on_done = ledger_answered,
+                .user = x,
+            },
+            &err);
     if (r < 0)
         endpoints_fail(x, r, &err);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "operator/endpoints/endpoints.h"
+#include "operator/local/rest.h"
 #include "operator/reconcile/must.h"
 
 static void write_object(struct json_writer *w, const struct crd_object *object)
@@ -32,7 +32,7 @@ static void add_item(void *user, struct crd_object *object)
     write_object(user, object);
 }
 
-static void list(struct endpoints *e, struct http_exchange *x, const struct crd_kind *kind,
+static void list(struct rest *rest, struct http_exchange *x, const struct crd_kind *kind,
                  struct str name_space)
 {
     CLEANUP(buf_fini) struct buf body = {0};
@@ -47,12 +47,13 @@ static void list(struct endpoints *e, struct http_exchange *x, const struct crd_
     json_put_text(&w, "kind", text);
     json_key(&w, "metadata");
     json_open(&w, '{');
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)store_version(local_store(e->local)));
+    snprintf(text, sizeof(text), "%llu",
+             (unsigned long long)store_version(local_store(rest->local)));
     json_put_text(&w, "resourceVersion", text);
     json_close(&w, '}');
     json_key(&w, "items");
     json_open(&w, '[');
-    store_each(local_store(e->local), kind, name_space, add_item, &w);
+    store_each(local_store(rest->local), kind, name_space, add_item, &w);
     json_close(&w, ']');
     json_close(&w, '}');
     endpoints_send(x, 200, &body);
@@ -111,10 +112,10 @@ static void watch_left(struct http_exchange *x)
     mem_free(watch);
 }
 
-static void start_watch(struct endpoints *e, struct http_exchange *x, const struct crd_kind *kind,
-                        const struct endpoints_path *path)
+static void start_watch(struct rest *rest, struct http_exchange *x, const struct crd_kind *kind,
+                        const struct rest_path *path)
 {
-    struct store *store = local_store(e->local);
+    struct store *store = local_store(rest->local);
     struct str version;
     uint64_t number = 0;
     struct watch *watch;
@@ -164,7 +165,7 @@ static void refuse_object(struct http_exchange *x, int code, struct buf *faults,
 }
 
 static bool matches_path(struct http_exchange *x, const struct crd_object *object,
-                         const struct crd_kind *kind, const struct endpoints_path *path)
+                         const struct crd_kind *kind, const struct rest_path *path)
 {
     const char *wrong = NULL;
 
@@ -184,8 +185,8 @@ static bool matches_path(struct http_exchange *x, const struct crd_object *objec
  * server-side apply in Kubernetes, a field that the manifest does not mention is not its own, so
  * the keys that are there stay. An empty list revokes them all.
  */
-static void keep_keys(struct endpoints *e, const struct crd_kind *kind,
-                      const struct endpoints_path *path, const json_t *tree)
+static void keep_keys(struct rest *rest, const struct crd_kind *kind, const struct rest_path *path,
+                      const json_t *tree)
 {
     json_t *spec = json_object_get(tree, "spec");
     const struct crd_object *known;
@@ -194,14 +195,14 @@ static void keep_keys(struct endpoints *e, const struct crd_kind *kind,
     if (kind != crd_kinds[CRD_TENANT] || !json_is_object(spec) ||
         json_object_get(spec, "keys") != NULL)
         return;
-    known = store_find(local_store(e->local), kind, path->name_space, path->name);
+    known = store_find(local_store(rest->local), kind, path->name_space, path->name);
     keys = known == NULL ? NULL : json_object_get(known->spec, "keys");
     if (keys != NULL)
         json_object_set_new(spec, "keys", json_deep_copy(keys));
 }
 
-static void change(struct endpoints *e, struct http_exchange *x, const struct crd_kind *kind,
-                   const struct endpoints_path *path, bool create_only)
+static void change(struct rest *rest, struct http_exchange *x, const struct crd_kind *kind,
+                   const struct rest_path *path, bool create_only)
 {
     CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
     CLEANUP(buf_fini) struct buf faults = {0};
@@ -214,33 +215,33 @@ static void change(struct endpoints *e, struct http_exchange *x, const struct cr
     buf_init(&faults, CRD_FAULT_BYTES_MAX);
     r = json_read(&tree, x->body, &json_limits_default, "request body", &err);
     if (r == 0) {
-        keep_keys(e, kind, path, tree);
+        keep_keys(rest, kind, path, tree);
         r = crd_object_read(&object, tree, name_space, &faults, &err);
     }
     if (r < 0)
         refuse_object(x, r, &faults, &err);
     else if (matches_path(x, object, kind, path))
-        store_apply(local_store(e->local), object, create_only,
+        store_apply(local_store(rest->local), object, create_only,
                     endpoints_query_is(x, "dryRun", "All"), changed, x);
 }
 
 /* --- the door --------------------------------------------------------------------------------- */
 
-static void answer_read(struct endpoints *e, struct http_exchange *x, const struct crd_kind *kind,
-                        const struct endpoints_path *path)
+static void answer_read(struct rest *rest, struct http_exchange *x, const struct crd_kind *kind,
+                        const struct rest_path *path)
 {
     struct crd_object *object;
     char message[2 * CRD_NAME_MAX + 64];
 
     if (endpoints_query_is(x, "watch", "true") || endpoints_query_is(x, "watch", "1")) {
-        start_watch(e, x, kind, path);
+        start_watch(rest, x, kind, path);
         return;
     }
     if (path->name.len == 0) {
-        list(e, x, kind, path->name_space);
+        list(rest, x, kind, path->name_space);
         return;
     }
-    object = store_find(local_store(e->local), kind, path->name_space, path->name);
+    object = store_find(local_store(rest->local), kind, path->name_space, path->name);
     if (object != NULL) {
         send_object(x, 200, object);
         return;
@@ -255,29 +256,29 @@ static bool is_apply(const struct http_exchange *x)
                       STR("application/apply-patch+json"));
 }
 
-void endpoints_objects(struct endpoints *e, struct http_exchange *x, struct str rest)
+void rest_objects(struct rest *rest, struct http_exchange *x, struct str tail)
 {
     const struct crd_kind *kind;
-    struct endpoints_path path;
+    struct rest_path path;
 
-    if (!endpoints_path_parse(rest, &path) || path.sub.len > 0 ||
+    if (!rest_path_parse(tail, &path) || path.sub.len > 0 ||
         (kind = crd_kind_find(path.resource)) == NULL || !str_is(path.resource, kind->plural) ||
         kind->namespaced < (path.name_space.len > 0) ||
         (kind->namespaced && path.name.len > 0 && path.name_space.len == 0)) {
         endpoints_refuse(x, 404, "NotFound", "no such resource");
     } else if (str_is(x->method, "GET")) {
-        answer_read(e, x, kind, &path);
+        answer_read(rest, x, kind, &path);
     } else if (kind->namespaced && path.name_space.len == 0) {
         endpoints_refuse(x, 405, "MethodNotAllowed", "name a namespace in the path");
     } else if (str_is(x->method, "POST") && path.name.len == 0) {
-        change(e, x, kind, &path, true);
+        change(rest, x, kind, &path, true);
     } else if (str_is(x->method, "PATCH") && path.name.len > 0 && is_apply(x)) {
-        change(e, x, kind, &path, false);
+        change(rest, x, kind, &path, false);
     } else if (str_is(x->method, "PATCH") && path.name.len > 0) {
         endpoints_refuse(x, 415, "UnsupportedMediaType",
                          "PATCH takes application/apply-patch+json: the whole intended object");
     } else if (str_is(x->method, "DELETE") && path.name.len > 0) {
-        store_delete(local_store(e->local), kind, path.name_space, path.name, changed, x);
+        store_delete(local_store(rest->local), kind, path.name_space, path.name, changed, x);
     } else {
         endpoints_refuse(x, 405, "MethodNotAllowed", "this path does not take that method");
     }

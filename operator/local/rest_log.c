@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "operator/endpoints/endpoints.h"
+#include "operator/local/rest.h"
 #include "operator/reconcile/must.h"
 
 struct log_stream {
@@ -18,7 +18,7 @@ struct log_stream {
     int fd;
     off_t at; /* what was sent */
     bool follow;
-    char bytes[ENDPOINTS_LOG_CHUNK];
+    char bytes[REST_LOG_CHUNK];
 };
 
 static void stream_end(struct log_stream *s)
@@ -44,7 +44,7 @@ static void send_more(void *object)
         http_write(s->x, (struct str){s->bytes, (size_t)size});
         loop_timer_start(s->x->loop, &s->timer, 0);
     } else if (s->follow && size == 0 && info.st_nlink > 0) {
-        loop_timer_start(s->x->loop, &s->timer, ENDPOINTS_LOG_POLL_MS);
+        loop_timer_start(s->x->loop, &s->timer, REST_LOG_POLL_MS);
     } else {
         stream_end(s); /* the end, or the pod's folder is gone */
     }
@@ -77,7 +77,7 @@ static off_t tail_start(int fd, off_t size, uint64_t lines, char *bytes, size_t 
     return 0;
 }
 
-void endpoints_log(struct endpoints *e, struct http_exchange *x, const struct local_pod *pod)
+void rest_log(struct rest *rest, struct http_exchange *x, const struct local_pod *pod)
 {
     char path[PATH_MAX];
     struct log_stream *s;
@@ -85,7 +85,7 @@ void endpoints_log(struct endpoints *e, struct http_exchange *x, const struct lo
     struct str text;
     struct stat info;
 
-    (void)e;
+    (void)rest;
     if (http_query_get(x->query, "tailLines", x->arena, &text) && !str_to_u64(text, &lines)) {
         endpoints_refuse(x, 400, "BadRequest", "tailLines must be a number");
         return;

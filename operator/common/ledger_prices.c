@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A price version to the ledger: see ledger_prices.h. */
+#include "operator/common/ledger_prices.h"
+
+#include "operator/reconcile/must.h"
+#include "wire/prices.h"
+
+enum { LEDGER_URL_MAX = 4096, LEDGER_TIMEOUT_MS = 10 * 1000 };
+
+struct posting {
+    struct results *results;
+    uint64_t ticket;
+};
+
+static void posted(void *user, int status, struct str body, const struct err *err)
+{
+    struct posting *posting = user;
+    struct err failure = {0};
+    int r = 0;
+
+    if (err != NULL)
+        r = err_set(&failure, err->code, "%s", err_message(err));
+    else if (status != 200 && status != 201)
+        r = err_set(&failure, ERR_NETWORK, "the ledger answered with status %d: %.200s", status,
+                    body.len > 0 ? body.ptr : "");
+    results_add(posting->results, posting->ticket, r, &failure, STR_NONE);
+    mem_free(posting);
+}
+
+void ledger_prices_post(struct fetcher *fetcher, struct signer *signer, struct results *results,
+                        uint64_t ticket, struct str url, struct str json)
+{
+    struct posting *posting = must(mem_alloc(sizeof(*posting)));
+    const struct http_header type = {STR("content-type"), STR("application/json")};
+    CLEANUP(buf_fini) struct buf full = {0};
+    struct err err = {0};
+    int r;
+
+    *posting = (struct posting){.results = results, .ticket = ticket};
+    buf_init(&full, LEDGER_URL_MAX);
+    buf_append_str(&full, url);
+    buf_append_text(&full, PRICES_PATH);
+    r = buf_check(&full, "the ledger's URL", &err);
+    if (r == 0)
+        r = fetch_start(NULL, fetcher,
+                        &(struct fetch_options){
+                            .method = "POST",
+                            .url = buf_cstr(&full),
+                            .headers = &type,
+                            .header_count = 1,
+                            .body = json,
+                            .bearer_token = signer_token(signer, TOKEN_AUDIENCE_LEDGER),
+                            .timeout_ms = LEDGER_TIMEOUT_MS,
+                            .on_done = posted,
+                            .user = posting,
+                        },
+                        &err);
+    if (r == 0)
+        return;
+    results_add(results, ticket, r, &err, STR_NONE);
+    mem_free(posting);
+}

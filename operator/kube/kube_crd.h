@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our own objects from the API's JSON: the same reader and rules as everywhere else, after what
+ * only Kubernetes knows was left out (managedFields, annotations, finalizers ...). Pure. */
+#ifndef SPATE_OPERATOR_KUBE_CRD_H
+#define SPATE_OPERATOR_KUBE_CRD_H
+
+#include "crd/object.h"
+#include "operator/kube/client/kube_object.h"
+
+/* What the store keeps. An object that can't be read (of another version of the CRD) is kept as
+ * such: it is neither obeyed nor taken for deleted. */
+struct kube_custom {
+    struct crd_object *object; /* NULL: see fault */
+    char *fault;               /* NULL: none */
+};
+
+/* Fails without memory only. The caller owns *out. */
+int kube_crd_read(struct kube_custom **out, const json_t *object, const struct crd_kind *kind,
+                  const struct kube_meta *meta, struct err *err);
+void kube_crd_free(struct kube_custom *custom); /* NULL is allowed */
+
+#endif

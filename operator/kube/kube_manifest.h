@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Pod of one replica, as JSON. Fits a namespace that enforces PodSecurity `restricted`: no
+ * privileges, no service-account token, nothing writable but its own data. Pure.
+ */
+#ifndef SPATE_OPERATOR_KUBE_MANIFEST_H
+#define SPATE_OPERATOR_KUBE_MANIFEST_H
+
+#include "base/buf.h"
+#include "operator/kube/kube_spot.h"
+#include "operator/platform.h"
+
+enum {
+    KUBE_MANIFEST_BYTES_MAX = 256 << 10,
+    KUBE_START_SECONDS_MIN = 600, /* for a model to load, where nothing was measured yet */
+    KUBE_START_FACTOR = 3,        /* times the slowest start measured */
+    KUBE_GRACE_SECONDS = 30,      /* SIGTERM to SIGKILL, if somebody else deletes the pod */
+};
+
+/* Beside the model: what is the same for all pods, and the wish. Borrowed. */
+struct kube_manifest_options {
+    const char *image;
+    const char *pull_policy;
+    const char *pull_secret; /* NULL: none */
+    const char *public_key;  /* of the operator's tokens, hex */
+    enum kube_wish wish;     /* of this very pod */
+    int64_t now_ms;          /* Unix time */
+};
+
+/* Appends to `out`. Every name and text of the object is checked before it is used: -ERR_INVALID,
+ * -ERR_UNSUPPORTED say what is wrong. */
+int kube_manifest_write(struct buf *out, const struct kube_manifest_options *options,
+                        const struct platform_pod_spec *spec, struct err *err);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Labels, annotations and numbers that our objects in Kubernetes carry: written by one part, read
+ * by another, shown to people. */
+#ifndef SPATE_OPERATOR_KUBE_NAMES_H
+#define SPATE_OPERATOR_KUBE_NAMES_H
+
+#define KUBE_LABEL_MODEL     "spate.dev/model" /* name of the ModelDeployment */
+#define KUBE_LABEL_HASH      "spate.dev/template-hash"
+#define KUBE_LABEL_ORDINAL   "spate.dev/ordinal"
+#define KUBE_LABEL_COMPONENT "spate.dev/component"
+#define KUBE_LABEL_CAPACITY  "spate.dev/capacity" /* which one a pod asks for, if the model says */
+
+#define KUBE_COMPONENT_AGENT   "agent"
+#define KUBE_COMPONENT_GATEWAY "gateway"
+
+#define KUBE_ANNOTATION_PUBLIC_KEY    "spate.dev/token-public-key"
+#define KUBE_ANNOTATION_CREATED_MS    "spate.dev/created-ms" /* Unix time, by the operator's clock */
+#define KUBE_ANNOTATION_SAFE_TO_EVICT "cluster-autoscaler.kubernetes.io/safe-to-evict"
+
+#define KUBE_CONTAINER_AGENT  "agent"
+#define KUBE_PORT_NAME        "http"
+#define KUBE_GATEWAY_AUDIENCE "spate-operator" /* of a gateway's service-account token */
+
+enum {
+    KUBE_AGENT_PORT = 8000,
+    KUBE_AGENT_UID = 65532, /* not root; also the group that owns the volumes */
+};
+
+#endif

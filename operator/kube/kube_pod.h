@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the operator keeps of a Pod, and how it is read from the API's JSON. One allocation per pod,
+ * a few hundred bytes whatever the size of the object. Pure.
+ */
+#ifndef SPATE_OPERATOR_KUBE_POD_H
+#define SPATE_OPERATOR_KUBE_POD_H
+
+#include "operator/kube/client/kube_object.h"
+#include "operator/platform.h"
+
+struct kube_pod {
+    struct str uid;
+    struct str owner_name; /* of the ModelDeployment that controls it; empty: none does */
+    struct str owner_uid;
+    struct str owner_key; /* "namespace/name" of it, for the index; empty with it */
+    struct str template_hash;
+    struct str component; /* label spate.dev/component */
+    struct str account;   /* service account it runs under */
+    struct str node;      /* empty: not scheduled */
+    struct str address;   /* "10.77.1.5:8000"; empty until known */
+    struct str message;   /* why it does not run, for people */
+    uint64_t ordinal;
+    uint64_t restarts;
+    int64_t created_ms;
+    int64_t gone_by_ms; /* Unix time at which its deletion's grace ends; 0: not being deleted */
+    enum platform_pod_phase phase;
+    bool wants_on_demand; /* it may not be on a spot node */
+    bool evicted;         /* something takes it away: eviction, preemption, the node shuts down */
+
+    /* Not from the API: kept over changes by the platform. */
+    int64_t node_missing_ms; /* monotonic: its node is not known since; 0: it is known */
+    bool given_up;           /* its agent was found out of order: never waited for */
+    bool told;               /* the handler knows it */
+};
+
+/* Tolerant: what is missing or of another type is treated as absent. The caller owns *out. */
+int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube_meta *meta,
+                  struct err *err);
+void kube_pod_free(struct kube_pod *pod); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the handler is told of pods: the API's word, joined with what is known of their nodes.
+ *
+ *     its node is NotReady, deleted or unknown     -> LOST
+ *     its node is tainted for a reclaim            -> reclaimed
+ *     being deleted and LOST, given up, or stuck   -> DELETED: left behind, nobody waits for it
+ *
+ * The API goes on to list a dead node's pods as Running; this is what sees through that.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "operator/kube/kube_private.h"
+
+/* --- the store's types ------------------------------------------------------------------------ */
+
+static int decode_pod(void *user, const json_t *object, const struct kube_meta *meta, void **out,
+                      struct err *err)
+{
+    (void)user;
+    return kube_pod_read((struct kube_pod **)out, object, meta, err);
+}
+
+static void release_pod(void *user, void *object)
+{
+    (void)user;
+    kube_pod_free(object);
+}
+
+static struct str uid_of(const void *object)
+{
+    return ((const struct kube_pod *)object)->uid;
+}
+
+static struct str node_of(const void *object)
+{
+    return ((const struct kube_pod *)object)->node;
+}
+
+static struct str owner_of(const void *object)
+{
+    return ((const struct kube_pod *)object)->owner_key;
+}
+
+const struct kube_store_type kube_pod_type = {
+    .decode = decode_pod,
+    .release = release_pod,
+    .index = {[KUBE_BY_UID] = uid_of, [KUBE_BY_NODE] = node_of, [KUBE_BY_OWNER] = owner_of},
+};
+
+static int decode_node(void *user, const json_t *object, const struct kube_meta *meta, void **out,
+                       struct err *err)
+{
+    (void)user;
+    return kube_node_read((struct kube_node **)out, object, meta, err);
+}
+
+static void release_node(void *user, void *object)
+{
+    (void)user;
+    mem_free(object);
+}
+
+const struct kube_store_type kube_node_type = {.decode = decode_node, .release = release_node};
+
+/* --- nodes ------------------------------------------------------------------------------------ */
+
+static const struct kube_node *node_by_name(const struct kube *kube, struct str name)
+{
+    const struct kube_entry *entry =
+        kube_store_get(kube_informer_store(kube->nodes->informer), STR_NONE, name);
+
+    return entry == NULL ? NULL : entry->object;
+}
+
+/* Also notes since when the node of a pod is missing. */
+static bool node_is_lost(const struct kube *kube, const struct kube_pod *pod)
+{
+    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+
+    if (pod->node.len == 0)
+        return false;
+    if (node != NULL)
+        return !node->ready;
+    return pod->node_missing_ms > 0 &&
+           clock_mono_ms(kube->platform.clock) - pod->node_missing_ms >= KUBE_NODE_MISSING_MS;
+}
+
+void kube_pod_note_node(const struct kube *kube, struct kube_pod *pod)
+{
+    if (pod->node.len == 0 || node_by_name(kube, pod->node) != NULL)
+        pod->node_missing_ms = 0;
+    else if (pod->node_missing_ms == 0)
+        pod->node_missing_ms = clock_mono_ms(kube->platform.clock);
+}
+
+bool kube_pod_is_lost(const struct kube *kube, const struct kube_pod *pod)
+{
+    return pod->phase == PLATFORM_POD_LOST || pod->given_up || node_is_lost(kube, pod);
+}
+
+bool kube_pod_is_on_demand(const struct kube *kube, const struct kube_pod *pod)
+{
+    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+
+    return node != NULL ? node->capacity != PLATFORM_CAPACITY_SPOT : pod->wants_on_demand;
+}
+
+static bool is_left_behind(const struct kube *kube, const struct kube_pod *pod)
+{
+    if (pod->gone_by_ms == 0)
+        return false;
+    return kube_pod_is_lost(kube, pod) ||
+           clock_wall_ms(kube->platform.clock) > pod->gone_by_ms + KUBE_STUCK_MS;
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+static struct str message_of(const struct kube *kube, const struct kube_pod *pod)
+{
+    if (pod->given_up)
+        return STR("its agent was out of order");
+    if (pod->phase != PLATFORM_POD_LOST && node_is_lost(kube, pod))
+        return STR("its node does not answer, or is gone");
+    return pod->message;
+}
+
+static void tell(const struct kube *kube, enum platform_change change,
+                 const struct kube_entry *entry)
+{
+    const struct kube_pod *pod = entry->object;
+    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+
+    kube->platform.handler->on_pod(
+        kube->platform.user, change,
+        &(struct platform_pod){
+            .name_space = entry->name_space,
+            .name = entry->name,
+            .uid = pod->uid,
+            .resource_version = str_of(entry->resource_version),
+            .owner_name = pod->owner_name,
+            .owner_uid = pod->owner_uid,
+            .template_hash = pod->template_hash,
+            .ordinal = pod->ordinal,
+            .created_ms = pod->created_ms,
+            .deleting = pod->gone_by_ms > 0,
+            .reclaimed = pod->evicted || (node != NULL && node->reclaimed),
+            .phase = kube_pod_is_lost(kube, pod) ? PLATFORM_POD_LOST : pod->phase,
+            .capacity = node != NULL ? node->capacity : PLATFORM_CAPACITY_UNKNOWN,
+            .restarts = pod->restarts,
+            .address = pod->address,
+            .message = message_of(kube, pod),
+        });
+}
+
+/* Of a model whose object can't be read nothing is told, so that nothing is done about it. */
+static bool is_held(const struct kube *kube, const struct kube_entry *entry)
+{
+    const struct kube_pod *pod = entry->object;
+
+    for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
+        const struct kube_entry *model;
+        const struct kube_custom *custom;
+
+        if (view->kind == NULL || view->kind->id != CRD_MODEL_DEPLOYMENT)
+            continue;
+        model =
+            kube_store_get(kube_informer_store(view->informer), entry->name_space, pod->owner_name);
+        custom = model == NULL ? NULL : model->object;
+        if (custom != NULL && custom->object == NULL)
+            return true;
+    }
+    return false;
+}
+
+void kube_pods_tell(struct kube *kube, const struct kube_entry *entry)
+{
+    struct kube_pod *pod = entry->object;
+
+    if (!kube->synced || kube->closing || pod->owner_name.len == 0)
+        return;
+    kube_pod_note_node(kube, pod);
+    if (is_left_behind(kube, pod)) {
+        if (pod->told) {
+            log_info("a pod is left behind", LOG_VIEW("pod", entry->name),
+                     LOG_VIEW("node", pod->node));
+            tell(kube, PLATFORM_DELETED, entry);
+        }
+        pod->told = false;
+    } else if (!is_held(kube, entry)) {
+        bool was_told = pod->told;
+
+        pod->told = true;
+        tell(kube, was_told ? PLATFORM_MODIFIED : PLATFORM_ADDED, entry);
+    }
+}
+
+void kube_pod_changed(struct kube *kube, enum kube_change change, const struct kube_entry *entry,
+                      const void *before)
+{
+    const struct kube_pod *old = before;
+    struct kube_pod *pod = entry->object;
+
+    if (old != NULL) {
+        pod->told = old->told;
+        pod->given_up = old->given_up;
+        pod->node_missing_ms = old->node_missing_ms;
+    }
+    if (change != KUBE_DELETED) {
+        kube_pods_tell(kube, entry);
+    } else if (pod->told && !kube->closing) {
+        pod->told = false;
+        tell(kube, PLATFORM_DELETED, entry);
+    }
+}
+
+/* --- news of a node --------------------------------------------------------------------------- */
+
+void kube_node_changed(struct kube *kube, enum kube_change change, const struct kube_entry *entry,
+                       const void *before)
+{
+    const struct kube_node *node = entry->object;
+    const struct kube_node *old = before;
+    int64_t long_ago = clock_mono_ms(kube->platform.clock) - KUBE_NODE_MISSING_MS;
+
+    if (!kube->synced || kube->closing)
+        return;
+    if (change == KUBE_MODIFIED && old->ready == node->ready && old->reclaimed == node->reclaimed)
+        return;
+    for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
+        const struct kube_entry *next;
+
+        if (!kube_view_has_agents(view))
+            continue;
+        for (const struct kube_entry *at = kube_store_index_first(
+                 kube_informer_store(view->informer), KUBE_BY_NODE, entry->name);
+             at != NULL; at = next) {
+            struct kube_pod *pod = at->object;
+
+            next = kube_store_index_next(at, KUBE_BY_NODE);
+            if (change == KUBE_DELETED)
+                pod->node_missing_ms = long_ago > 0 ? long_ago : 1; /* known to be gone */
+            kube_pods_tell(kube, at);
+        }
+    }
+    kube_gateways_tell(kube);
+}
+
+void kube_pods_sweep(struct kube *kube, const struct kube_store *pods)
+{
+    const struct kube_entry *entry;
+
+    for (size_t at = 0; (entry = kube_store_next(pods, &at)) != NULL;) {
+        const struct kube_pod *pod = entry->object;
+
+        if (pod->told && (pod->node_missing_ms > 0 || pod->gone_by_ms > 0 || pod->given_up))
+            kube_pods_tell(kube, entry);
+    }
+}
+
+void kube_pod_give_up(struct kube *kube, struct str uid)
+{
+    const struct kube_entry *entry = kube_pod_by_uid(kube, uid);
+    struct kube_pod *pod = entry == NULL ? NULL : entry->object;
+
+    if (pod == NULL || pod->given_up)
+        return;
+    pod->given_up = true;
+    if (kube->synced)
+        loop_timer_start(kube->loop, &kube->sweep, 0); /* not inside the command */
+}

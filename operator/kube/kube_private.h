@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of platform kube, shared by its files. */
+#ifndef SPATE_OPERATOR_KUBE_PRIVATE_H
+#define SPATE_OPERATOR_KUBE_PRIVATE_H
+
+#include "base/fetch.h"
+#include "base/http_client.h"
+#include "operator/common/agents.h"
+#include "operator/common/results.h"
+#include "operator/common/signer.h"
+#include "operator/common/zones.h"
+#include "operator/kube/client/kube_api.h"
+#include "operator/kube/client/kube_elector.h"
+#include "operator/kube/client/kube_informer.h"
+#include "operator/kube/client/kube_recorder.h"
+#include "operator/kube/kube.h"
+#include "operator/kube/kube_crd.h"
+#include "operator/kube/kube_names.h"
+#include "operator/kube/kube_node.h"
+#include "operator/kube/kube_pod.h"
+
+enum {
+    KUBE_NAMESPACES_MAX = 256,
+    KUBE_GATEWAYS_MAX = 64,
+    KUBE_SWEEP_MS = 1000,               /* between looks at what no event tells */
+    KUBE_NODE_MISSING_MS = 5 * 1000,    /* a pod's node may be seen so much later than the pod */
+    KUBE_STUCK_MS = 10 * 1000,          /* past a deletion's grace: the pod is left behind */
+    KUBE_WRITE_MS = 500,                /* what is left of the lease when a write is sent */
+    KUBE_STATUS_INTERVAL_MS = 5 * 1000, /* between status writes that nobody waits for */
+    KUBE_NAME_TEXT_MAX = 253,
+};
+
+/* Indexes of the pods. */
+enum { KUBE_BY_UID, KUBE_BY_NODE, KUBE_BY_OWNER };
+
+/* One kind in one namespace (or in all) as it is watched. */
+struct kube_view {
+    struct kube *kube;
+    const struct kube_resource *resource;
+    const struct crd_kind *kind; /* of our own objects; else NULL */
+    struct kube_resource own;    /* of the kind; private */
+    struct str name_space;       /* empty: all */
+    struct kube_informer *informer;
+    bool synced;
+    bool stale; /* to be listed anew before we lead */
+    struct kube_view *next;
+};
+
+struct kube {
+    struct platform platform;
+    struct kube_options options;
+    struct loop *loop;
+    struct kube_api *api;
+    struct kube_elector *elector;
+    struct kube_recorder *recorder;
+    struct fetcher *fetcher;
+    struct http_client *relays_client;
+    struct results results;
+    struct signer signer;
+    struct agents agents;
+    struct zones zones;
+    struct loop_timer alarm, sweep;
+    const char *name_space;
+    char public_key[2 * TOKEN_KEY_BYTES + 1];
+    char identity[KUBE_LEASE_IDENTITY_MAX];
+    char installation[64];
+
+    struct kube_view *views;
+    struct kube_view *nodes, *gateways; /* two of them */
+    bool synced;
+    bool closing;
+    uint64_t term;  /* of the lease while we hold it; else 0 */
+    uint64_t epoch; /* the term once our views are fresh: we lead. Else 0 */
+    int64_t elected_ms;
+
+    char *gateway_names[KUBE_GATEWAYS_MAX]; /* as told */
+    int gateway_count;
+    bool gateways_told;
+
+    struct map budgets;           /* "namespace/model" -> its disruption budget */
+    struct kube_write *writes;    /* commands under way */
+    struct kube_review *reviews;  /* of gateways' credentials */
+    struct kube_relayed *relayed; /* requests passed on to the leader */
+};
+
+/* kube_views.c */
+int kube_views_open(struct kube *kube, struct err *err);
+void kube_views_start(struct kube *kube);
+void kube_views_close(struct kube *kube);
+/* Of agents, in some of the namespaces. */
+bool kube_view_has_agents(const struct kube_view *view);
+/* NULL: not known (any more). */
+const struct kube_entry *kube_pod_by_uid(const struct kube *kube, struct str uid);
+
+/* kube_pods.c: what becomes of a pod and its node */
+extern const struct kube_store_type kube_pod_type, kube_node_type;
+void kube_pod_changed(struct kube *kube, enum kube_change change, const struct kube_entry *entry,
+                      const void *before);
+void kube_node_changed(struct kube *kube, enum kube_change change, const struct kube_entry *entry,
+                       const void *before);
+void kube_pods_tell(struct kube *kube, const struct kube_entry *entry);
+/* Notes since when its node is missing. */
+void kube_pod_note_node(const struct kube *kube, struct kube_pod *pod);
+bool kube_pod_is_lost(const struct kube *kube, const struct kube_pod *pod);
+/* It is not on a spot node; before it is on any: it asked for none. */
+bool kube_pod_is_on_demand(const struct kube *kube, const struct kube_pod *pod);
+/* Looks at what no event tells: nodes that stay missing, deletions that do not end. */
+void kube_pods_sweep(struct kube *kube, const struct kube_store *pods);
+/* The pod is not to be trusted any more: told as lost, and gone once its deletion is asked for. */
+void kube_pod_give_up(struct kube *kube, struct str uid);
+
+/* kube_gateways.c */
+void kube_gateways_tell(struct kube *kube);
+void kube_gateway_admit(void *user, struct str credential, struct str name, endpoints_admitted done,
+                        void *done_user);
+void kube_reviews_cancel(struct kube *kube);
+
+/* kube_commands.c */
+extern const struct platform_ops kube_ops;
+void kube_writes_cancel(struct kube *kube);
+
+/* kube_budget.c */
+void kube_budgets_init(struct kube *kube);
+/* Forgets all, cancels what is under way. */
+void kube_budgets_clear(struct kube *kube);
+/* The model's budget is for so many replicas from now on. */
+void kube_budget_follow(struct kube *kube, const struct crd_object *model, int64_t desired);
+void kube_budget_forget(struct kube *kube, const struct crd_object *model);
+
+/* kube_lead.c */
+int kube_lead_open(struct kube *kube, const char *address, struct err *err);
+void kube_lead_close(struct kube *kube);
+/* "10.77.1.5:7001" of who leads; empty: nobody, or it is us. */
+struct str kube_leader_address(const struct kube *kube);
+bool kube_leads_for_sure(const struct kube *kube);
+
+/* kube_key.c */
+int kube_key_fetch(struct kube *kube, struct err *err);
+
+/* kube_relay.c */
+bool kube_relay(void *user, struct http_exchange *x);
+/* Those that wait for a leader that is not `address` any more are answered. */
+void kube_relay_leader_is(struct kube *kube, struct str address);
+void kube_relay_close(struct kube *kube);
+
+#endif

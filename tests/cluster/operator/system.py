@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Spate on a test cluster with its operators and its ledger outside, where a test can kill and freeze them: gateways and
+agents are pods, as the chart makes them."""
+import base64
+import http.client
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "cluster"))
+
+import rig  # noqa: E402
+from rig import wait_for  # noqa: E402
+
+BIN = pathlib.Path(os.environ.get("SPATE_BIN", ROOT / "build" / "dev" / "bin"))
+NAMESPACE = "spate-system"
+TAG = "test"
+KEY = "sk-test-acme"
+AUDIENCE = "spate-operator"
+
+
+def image(name):
+    return f"spate.invalid/{name}:{TAG}"
+
+
+def request_json(address, method, path, body=None, token=None, timeout=30):
+    connection = http.client.HTTPConnection(address, timeout=timeout)
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+    connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, json.loads(text) if text.startswith("{") else text
+
+
+class Program:
+    """One of ours on this host."""
+
+    def __init__(self, folder, name, *arguments):
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self.address_file = folder / f"{name}.address"
+        self.address_file.unlink(missing_ok=True)
+        command = [str(BIN / arguments[0]), *arguments[1:], "--address-file", str(self.address_file)]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        wait_for(lambda: self.address_file.exists() or self.process.poll() is not None, 60, name)
+        if self.process.poll() is not None:
+            raise AssertionError(f"{name} did not start:\n{self.log.read_text()[-2000:]}")
+
+    @property
+    def address(self):
+        return self.address_file.read_text().strip()
+
+    def signal(self, number):
+        os.kill(self.process.pid, number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+class System:
+    """Of one test: its own cluster, unless SPATE_CLUSTER names one to use."""
+
+    def __init__(self, name):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="spate-operator-"))
+        self.own = "SPATE_CLUSTER" not in os.environ
+        self.cluster = rig.Cluster(name if self.own else os.environ["SPATE_CLUSTER"])
+        self.programs = {}
+        if self.own:
+            self.cluster.up()
+        self.kube = rig.Kube(self.cluster, NAMESPACE).make_namespace()
+        definitions = subprocess.run([str(BIN / "spate-crd"), "yaml"], capture_output=True, text=True, check=True).stdout
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=definitions)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "modeldeployments.spate.dev",
+                     "tenants.spate.dev", "pricebooks.spate.dev")
+        self.load_images("agent", "brook", "gateway")
+
+    def kubectl(self, *arguments, **options):
+        return rig.api.kubectl(self.cluster.plan, *arguments, **options)
+
+    def load_images(self, *names):
+        folder = self.folder / "images"
+        subprocess.run([sys.executable, str(ROOT / "images" / "build.py"), *names, "--out", str(folder), "--programs", str(BIN),
+                        "--tag", TAG], check=True, capture_output=True)
+        for name in names:
+            self.cluster.load(folder / f"{name}.tar")
+
+    def close(self):
+        for program in self.programs.values():
+            program.stop()
+        if self.own:
+            self.cluster.down()
+
+    # Programs
+
+    def start_operator(self, name, *arguments):
+        listen = f"{self.cluster.plan.host_address}:0"
+        ledger = self.programs.get("ledger")
+        program = Program(self.folder, name, "spate-operator", "--platform", "kube", "--kubeconfig",
+                          str(self.cluster.plan.kubeconfig), "--namespace", NAMESPACE, "--name", name, "--listen", listen,
+                          "--agent-image", image("agent"), "--agent-pull-policy", "Never",
+                          *(["--ledger", f"http://{ledger.address}"] if ledger else []), *arguments)
+        self.programs[name] = program
+        return program
+
+    def start_ledger(self):
+        """Its key is the operator's, as the chart mounts it."""
+        secret = self.kube.get("secret", "spate-token-key")
+        key = self.folder / "token.pub"
+        key.write_bytes(base64.b64decode(secret["data"]["token.pub"]))
+        self.programs["ledger"] = Program(self.folder, "ledger", "spate-ledger", "--db", str(self.folder / "ledger.db"),
+                                          "--token-public-key", str(key), "--listen", f"{self.cluster.plan.host_address}:0")
+        return self.programs["ledger"]
+
+    def make_operator_service(self, *operators):
+        """A Service over programs outside the cluster: each has a port of its own, so a slice of its own."""
+        slices = [{"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                   "metadata": {"name": f"operator-{operator.name}", "labels": {"kubernetes.io/service-name": "operator"}},
+                   "ports": [{"name": "http", "port": int(operator.address.rsplit(":", 1)[1])}],
+                   "endpoints": [{"addresses": [self.cluster.plan.host_address], "conditions": {"ready": True}}]}
+                  for operator in operators]
+        service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "operator"},
+                   "spec": {"ports": [{"name": "http", "port": 7001}]}}
+        self.kube.apply(service, *slices)
+
+    def make_gateway(self, name="gateway-0", account="spate-gateway", component="gateway"):
+        container = rig.restricted({
+            "name": "gateway", "image": image("gateway"), "imagePullPolicy": "Never",
+            "args": ["--state", "/var/lib/spate", "--name", name, "--listen", "0.0.0.0:8080", "--operator",
+                     f"http://operator.{NAMESPACE}:7001", "--ledger", f"http://{self.programs['ledger'].address}",
+                     "--credential-file", "/var/run/secrets/spate/token"],
+            "ports": [{"name": "http", "containerPort": 8080}],
+            "volumeMounts": [{"name": "state", "mountPath": "/var/lib/spate"},
+                             {"name": "credential", "mountPath": "/var/run/secrets/spate", "readOnly": True}]})
+        credential = {"name": "credential", "projected": {"sources": [
+            {"serviceAccountToken": {"audience": AUDIENCE, "expirationSeconds": 3600, "path": "token"}}]}}
+        self.kube.apply(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}},
+            {"apiVersion": "v1", "kind": "Pod",
+             "metadata": {"name": name, "labels": {"app": "gateway", "spate.dev/component": component}},
+             "spec": {"serviceAccountName": account, "automountServiceAccountToken": False, "containers": [container],
+                      "nodeSelector": {"kubernetes.io/hostname": "n3"}, "terminationGracePeriodSeconds": 5,
+                      "securityContext": {"runAsNonRoot": True, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+                      "volumes": [{"name": "state", "emptyDir": {}}, credential]}})
+        return wait_for(lambda: self.kube.get("pod", name)["status"].get("podIP"), 60, f"the address of {name}") + ":8080"
+
+    # Objects
+
+    def apply(self, *objects):
+        rig.api.apply(self.cluster.plan, *objects)
+
+    def model(self, name, namespace, uri=None, engine=None, **scaling):
+        return {"apiVersion": "spate.dev/v1alpha1", "kind": "ModelDeployment",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"model": {"uri": uri or f"oci://{image('brook')}"}, "engine": engine or {},
+                         "scaling": {"minReplicas": 0, "maxReplicas": 4, "scaleDownDelaySeconds": 2} | scaling}}
+
+    def tenant(self, name, *namespaces):
+        import hashlib
+        return {"apiVersion": "spate.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": name},
+                "spec": {"namespaces": list(namespaces),
+                         "keys": [{"id": "k1", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]}}
+
+    def pods_of(self, kube, model):
+        """Those that are not on their way out, by name."""
+        found = kube.get("pods", "--selector", f"spate.dev/model={model}")["items"]
+        return {pod["metadata"]["name"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
+
+    def conditions(self, kube, model):
+        status = kube.get("modeldeployment", model).get("status", {})
+        return {row["type"]: row for row in status.get("conditions", ())}
+
+    def holder(self):
+        """Name of the operator in the Lease; empty: nobody."""
+        identity = self.kube.run("get", "lease", "spate-operator", "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
+        return identity.partition("_")[0]

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator on a real cluster: a model becomes pods, answers from zero, is bound to its object; leaders come and go."""
+import json
+import signal
+import threading
+import time
+import unittest
+
+import system
+from system import rig, wait_for
+
+TAKEOVER_LIMIT_S = 8
+READY_S = 60
+
+
+class Operator(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.system = system.System("operator-test")
+        cls.addClassCleanup(cls.system.close)
+        cls.first = cls.system.start_operator("first")
+        wait_for(lambda: cls.system.holder() == "first", 30, "a leader")
+        cls.system.start_ledger()
+        # Anew, now that there is a ledger to name.
+        cls.first.stop()
+        cls.operators = [cls.system.start_operator(name) for name in ("first", "second")]
+        cls.system.make_operator_service(*cls.operators)
+        cls.gateway = cls.system.make_gateway()
+        cls.addClassCleanup(cls.show_trouble)
+
+    @classmethod
+    def show_trouble(cls):
+        for program in cls.system.programs.values():
+            text = program.log.read_text()
+            if "error spate" in text or "AddressSanitizer" in text:
+                print(program.name, text[-4000:])
+
+    def setUp(self):
+        self.kube = rig.Kube(self.system.cluster, self.id().rpartition(".")[2].replace("_", "-")[:60].strip("-"))
+        self.kube.make_namespace()
+        self.addCleanup(self.clear)
+
+    def clear(self):
+        self.kube.run("delete", "modeldeployment", "--all", "--wait=true")
+        self.system.kubectl("delete", "namespace", self.kube.namespace, "--wait=false")
+
+    def pods(self, model="brook"):
+        return self.system.pods_of(self.kube, model)
+
+    def condition(self, name, model="brook"):
+        return self.system.conditions(self.kube, model).get(name, {})
+
+    def wait_ready(self, model="brook", count=1):
+        wait_for(lambda: sum(map(rig.is_ready, self.pods(model).values())) == count and
+                 self.condition("Ready", model).get("status") == "True", READY_S, f"{count} ready pods of {model}")
+
+    def ask(self, model, text="What is 345 + 678?"):
+        return system.request_json(self.gateway, "POST", "/v1/chat/completions", token=system.KEY, timeout=60, body={
+            "model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 16, "temperature": 0})
+
+    # A model and its pods
+
+    def test_a_pod_belongs_to_its_model(self):
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=2))
+        self.wait_ready(count=2)
+        model = self.kube.get("modeldeployment", "brook")
+        for pod in self.pods().values():
+            owner, = pod["metadata"]["ownerReferences"]
+            self.assertEqual((owner["uid"], owner["controller"]), (model["metadata"]["uid"], True))
+            self.assertNotIn("serviceAccountToken", json.dumps(pod["spec"].get("volumes", [])))
+        self.assertEqual(model["status"]["readyReplicas"], 2)
+        self.assertEqual(model["status"]["observedGeneration"], model["metadata"]["generation"])
+        self.assertEqual(len({pod["spec"]["nodeName"] for pod in self.pods().values()}), 2)
+        self.assertIn("ScaledUp", self.kube.run("get", "events.events.k8s.io"))
+        # Who drains a node takes one of two at most.
+        budget = wait_for(lambda: (lambda b: b if b.get("status", {}).get("currentHealthy") == 2 else None)(
+            self.kube.get("poddisruptionbudget", "brook-spate")), 30, "a budget that knows the pods")
+        self.assertEqual((budget["spec"]["minAvailable"], budget["status"]["disruptionsAllowed"]), (1, 1))
+        # The operator is not needed for the end: its pods go with their owner.
+        self.kube.run("delete", "modeldeployment", "brook")
+        wait_for(lambda: not self.pods(), 60, "the end of the pods")
+
+    def test_a_deleted_pod_is_replaced(self):
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=1))
+        self.wait_ready()
+        name, = self.pods()
+        self.kube.run("delete", "pod", name, "--wait=false")
+        wait_for(lambda: self.pods() and name not in self.pods(), 20, "another pod")
+        self.wait_ready()
+
+    def test_a_model_answers_from_zero(self):
+        self.system.apply(self.system.model("brook", self.kube.namespace), self.system.tenant("acme", self.kube.namespace))
+        wait_for(lambda: self.condition("NameAccepted").get("status") == "True", 20, "the model's conditions")
+        self.assertEqual(self.pods(), {})
+        name = f"{self.kube.namespace}/brook"
+        status, answer = wait_for(lambda: (lambda a: a if a[0] == 200 else None)(self.ask(name)), 60, "an answer")
+        self.assertEqual(answer["model"], name)
+        self.assertGreater(answer["usage"]["completion_tokens"], 0)
+        self.assertEqual(len(self.pods()), 1)
+
+    def test_what_keeps_a_pod_pending_is_said(self):
+        self.system.apply(self.system.model("brook", self.kube.namespace, uri="oci://spate.invalid/missing:1", minReplicas=1),
+                          self.system.model("wide", self.kube.namespace, engine={"threads": 512}, minReplicas=1),
+                          self.system.model("claim", self.kube.namespace, uri="pvc://absent/x", minReplicas=1),
+                          self.system.model("bad", self.kube.namespace, uri="pvc://Absent/x", minReplicas=1))
+
+        def message(model):
+            return " ".join(pod.get("message", "") for pod in self.kube.get("modeldeployment", model)["status"].get("pods", ()))
+
+        wait_for(lambda: "no node has room for it" in message("wide") and "Insufficient cpu" in message("wide"), 30, "wide")
+        wait_for(lambda: "absent" in message("claim"), 30, "claim")
+        wait_for(lambda: "spate.invalid/missing:1" in message("brook"), 60, "brook")
+        wait_for(lambda: self.condition("WeightsReachable", "bad").get("status") == "False", 20, "bad")
+        self.assertIn("pvc://CLAIM/path", self.condition("WeightsReachable", "bad")["message"])
+
+    def test_gpus_and_spot_are_obeyed(self):
+        model = self.system.model("brook", self.kube.namespace, minReplicas=4, spot={"percent": 50, "minOnDemand": 1})
+        model["spec"]["hardware"] = {"gpus": 2, "cpuMillis": 50, "memoryMiB": 512}
+        model["spec"]["placement"] = {"nodeLabels": [{"key": "kubernetes.io/os", "value": "linux"}]}
+        self.system.apply(model)
+        self.wait_ready(count=4)
+        capacity = {"n1": "spot", "n2": "spot", "n3": "on-demand"}
+        placed = [(pod["metadata"]["labels"]["spate.dev/capacity"], capacity[pod["spec"]["nodeName"]])
+                  for pod in self.pods().values()]
+        self.assertEqual(sorted(placed), [("on-demand", "on-demand")] * 2 + [("spot", "spot")] * 2)
+        wait_for(lambda: {row["type"]: row["readyReplicas"] for row in self.kube.get(
+            "modeldeployment", "brook")["status"].get("capacity", ())} == {"Spot": 2, "OnDemand": 2}, 20, "the status to say so")
+        for pod in self.pods().values():
+            container, = pod["spec"]["containers"]
+            self.assertEqual(container["resources"]["limits"]["nvidia.com/gpu"], "2")
+
+    # Nodes
+
+    def test_a_node_that_falls_silent_is_left_at_once(self):
+        """Long before Kubernetes knows it: the gateways miss its pods. The stream goes on elsewhere."""
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=1, maxReplicas=1),
+                          self.system.tenant("acme", self.kube.namespace))
+        self.wait_ready()
+        name, pod = next(iter(self.pods().items()))
+        node = pod["spec"]["nodeName"]
+        if node == "n3":
+            self.skip_node_of_the_gateway(name)
+            (name, pod), = self.pods().items()
+            node = pod["spec"]["nodeName"]
+        answers = []
+        model = f"{self.kube.namespace}/brook"
+        wait_for(lambda: self.ask(model)[0] == 200, 60, "a first answer")
+        request = {"model": model, "messages": [{"role": "user", "content": "Count."}], "max_tokens": 4000, "ignore_eos": True,
+                   "temperature": 0}
+        thread = threading.Thread(target=lambda: answers.append(system.request_json(
+            self.gateway, "POST", "/v1/chat/completions", request, system.KEY, timeout=120)))
+        thread.start()
+        time.sleep(0.5)
+        began = time.monotonic()
+        self.system.cluster.kill_node(int(node[1:]))
+        try:
+            wait_for(lambda: sum(rig.is_ready(other) and other["spec"]["nodeName"] != node for other in self.pods().values()) == 1,
+                     40, "a ready pod elsewhere")
+            seconds = time.monotonic() - began
+            ready = {row["type"]: row["status"] for row in self.kube.get("node", node)["status"]["conditions"]}["Ready"]
+            print(f"replaced {seconds:.1f} s after the node fell silent (Kubernetes says Ready={ready})")
+            thread.join(120)
+            status, answer = answers[0]
+            self.assertEqual(status, 200, answer)
+            self.assertEqual(answer["usage"]["completion_tokens"], 4000)
+        finally:
+            thread.join(120)
+            self.system.cluster.start_node(int(node[1:]))
+
+    def skip_node_of_the_gateway(self, name):
+        """Moves the pod to another node."""
+        self.system.kubectl("cordon", "n3")
+        self.addCleanup(self.system.kubectl, "uncordon", "n3")
+        self.kube.run("delete", "pod", name)
+        self.wait_ready()
+
+    def test_a_killed_node_is_seen_through(self):
+        """The API goes on to list a dead node's pods; others take their place all the same."""
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=2, maxReplicas=2))
+        self.wait_ready(count=2)
+        name, pod = next((name, pod) for name, pod in self.pods().items() if pod["spec"]["nodeName"] != "n3")
+        number = int(pod["spec"]["nodeName"][1:])
+        self.system.cluster.kill_node(number)
+        try:
+            wait_for(lambda: any(row["type"] == "Ready" and row["status"] != "True" for row in self.kube.get(
+                "node", f"n{number}")["status"]["conditions"]), 120, "a node that is not ready")
+            began = time.monotonic()
+            wait_for(lambda: sum(rig.is_ready(other) and other["spec"]["nodeName"] != f"n{number}"
+                                 for other in self.pods().values()) == 2, 30, "two ready pods elsewhere")
+            print(f"replaced {time.monotonic() - began:.1f} s after the node was seen to be dead")
+            listed = {row["name"] for row in self.kube.get("modeldeployment", "brook")["status"]["pods"]}
+            self.assertNotIn(name, listed)
+        finally:
+            self.system.cluster.start_node(number)
+        wait_for(lambda: name not in {p["metadata"]["name"] for p in self.kube.get("pods")["items"]}, 120, "the end of the lost pod")
+
+    def test_a_reclaimed_node_loses_its_pods_at_once(self):
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=1))
+        self.wait_ready()
+        (name, pod), = self.pods().items()
+        node = pod["spec"]["nodeName"]
+        self.system.kubectl("taint", "node", node, "spate.dev/reclaim=:NoSchedule")
+        self.addCleanup(self.system.kubectl, "taint", "node", node, "spate.dev/reclaim-", check=False)
+        wait_for(lambda: name not in self.pods(), 20, "the end of the reclaimed pod")
+        self.wait_ready()
+        other, = self.pods().values()
+        self.assertNotEqual(other["spec"]["nodeName"], node)
+
+    # Leadership
+
+    def test_a_standby_takes_over(self):
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=2))
+        self.wait_ready(count=2)
+        before = set(self.pods())
+        for _ in range(3):
+            leader = self.system.programs[self.system.holder()]
+            other = next(program for program in self.operators if program.name != leader.name)
+            self.assertEqual(system.request_json(other.address, "GET", "/ready")[0], 200)
+            leader.kill()
+            began = time.monotonic()
+            wait_for(lambda: self.system.holder() == other.name, TAKEOVER_LIMIT_S, "the takeover")
+            print(f"takeover after {time.monotonic() - began:.1f} s")
+            # The new leader acts: it makes a third pod.
+            self.restart(leader.name)
+        self.kube.run("patch", "modeldeployment", "brook", "--type=merge", "-p", '{"spec":{"scaling":{"minReplicas":3}}}')
+        self.wait_ready(count=3)
+        self.assertLessEqual(before, set(self.pods()))
+
+    def restart(self, name):
+        program = self.system.start_operator(name)
+        self.operators[:] = [program if old.name == name else old for old in self.operators]
+        self.system.make_operator_service(*self.operators)
+
+    def test_a_frozen_leader_doubles_nothing(self):
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=1))
+        self.wait_ready()
+        leader = self.system.programs[self.system.holder()]
+        leader.signal(signal.SIGSTOP)
+        try:
+            wait_for(lambda: self.system.holder() not in ("", leader.name), TAKEOVER_LIMIT_S, "the takeover")
+            self.kube.run("patch", "modeldeployment", "brook", "--type=merge", "-p", '{"spec":{"scaling":{"minReplicas":2}}}')
+            self.wait_ready(count=2)
+        finally:
+            leader.signal(signal.SIGCONT)
+        names = set(self.pods())
+        time.sleep(5)
+        self.assertEqual(set(self.pods()), names)
+        self.assertNotEqual(self.system.holder(), leader.name)
+
+    # Trust
+
+    def test_only_gateways_get_tokens(self):
+        def refusal(token, gateway="gateway-0"):
+            status, body = system.request_json(self.operators[0].address, "POST", "/internal/v1/token", {"gateway": gateway}, token)
+            return status, body.get("message", "")
+
+        self.assertEqual(refusal(None)[0], 401)
+        self.assertEqual(refusal("nonsense")[0], 401)
+        # The right account, but no pod; the right audience, but not the account; the account, but another audience.
+        self.assertEqual(refusal(self.token("spate-gateway"))[0], 401)
+        self.assertEqual(refusal(self.token("default"))[0], 401)
+        self.assertEqual(refusal(self.token("spate-gateway", audience="other"))[0], 401)
+        # Bound to the gateway's pod: that one, and no other name.
+        bound = self.token("spate-gateway", "--bound-object-kind", "Pod", "--bound-object-name", "gateway-0")
+        self.assertEqual(refusal(bound)[0], 200)
+        self.assertEqual(refusal(bound, "gateway-1")[0], 401)
+        for path in ("/internal/v1/routes?run=00000000000000000000000000", "/internal/v1/load"):
+            self.assertIn(system.request_json(self.operators[0].address, "GET", path)[0], (401, 405))
+
+    def token(self, account, *arguments, audience=system.AUDIENCE):
+        return self.system.kube.run("create", "token", account, "--audience", audience, *arguments).strip()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pods and Nodes as the API shows them, and what the operator makes of them. */
+#include "cmocka_plain.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "operator/kube/kube_node.h"
+#include "operator/kube/kube_pod.h"
+
+#define META                                                                                   \
+    "\"metadata\":{\"name\":\"m-0123456789-7\",\"namespace\":\"team-a\",\"uid\":\"u-1\","      \
+    "\"resourceVersion\":\"42\",\"creationTimestamp\":\"2026-11-22T10:00:00Z\","               \
+    "\"labels\":{\"spate.dev/model\":\"m\",\"spate.dev/template-hash\":\"0123456789\","        \
+    "\"spate.dev/ordinal\":\"7\",\"spate.dev/component\":\"agent\"},"                          \
+    "\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"x\"," \
+    "\"uid\":\"u-x\"},{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"ModelDeployment\","    \
+    "\"name\":\"m\",\"uid\":\"u-m\",\"controller\":true}]}"
+#define SPEC                                                                             \
+    "\"spec\":{\"nodeName\":\"n1\",\"serviceAccountName\":\"default\",\"containers\":[{" \
+    "\"name\":\"agent\",\"ports\":[{\"name\":\"http\",\"containerPort\":8000}]}]}"
+#define POD(status)      "{" META "," SPEC ",\"status\":{" status "}}"
+#define CONTAINER(state) "\"containerStatuses\":[{\"name\":\"agent\",\"restartCount\":2," state "}]"
+
+static struct kube_pod *read_pod(const char *text)
+{
+    struct err err = {0};
+    json_auto_t *tree = NULL;
+    struct kube_meta meta;
+    struct kube_pod *pod = NULL;
+
+    if (kube_object_read(&tree, str_of(text), "pod", &err) < 0 ||
+        kube_meta_read(&meta, tree, &err) < 0 || kube_pod_read(&pod, tree, &meta, &err) < 0)
+        fail_msg("%s", err_message(&err));
+    return pod;
+}
+
+static void everything_of_a_running_pod_is_read(void **state)
+{
+    struct kube_pod *pod = read_pod(POD(
+        "\"phase\":\"Running\",\"podIP\":\"10.77.1.5\"," CONTAINER("\"state\":{\"running\":{}}")));
+
+    (void)state;
+    assert_true(str_is(pod->uid, "u-1"));
+    assert_true(str_is(pod->owner_name, "m"));
+    assert_true(str_is(pod->owner_uid, "u-m"));
+    assert_true(str_is(pod->owner_key, "team-a/m"));
+    assert_true(str_is(pod->template_hash, "0123456789"));
+    assert_true(str_is(pod->component, "agent"));
+    assert_true(str_is(pod->account, "default"));
+    assert_true(str_is(pod->node, "n1"));
+    assert_true(str_is(pod->address, "10.77.1.5:8000"));
+    assert_int_equal(pod->ordinal, 7);
+    assert_int_equal(pod->restarts, 2);
+    assert_int_equal(pod->phase, PLATFORM_POD_RUNNING);
+    assert_int_equal(pod->message.len, 0);
+    assert_int_equal(pod->gone_by_ms, 0);
+    assert_int_equal(pod->created_ms, 1795341600000);
+    kube_pod_free(pod);
+}
+
+/* What the API says, and what people and the reconciler are told. */
+static const struct {
+    const char *status;
+    enum platform_pod_phase phase;
+    const char *message;
+    bool evicted;
+} rows[] = {
+    {"\"phase\":\"Pending\"", PLATFORM_POD_PENDING, "it waits for the scheduler", false},
+    {"\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\","
+     "\"reason\":\"Unschedulable\",\"message\":\"0/3 nodes are available: 3 Insufficient "
+     "nvidia.com/gpu.\"}]",
+     PLATFORM_POD_PENDING,
+     "no node has room for it: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.", false},
+    {"\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"True\"}]",
+     PLATFORM_POD_PENDING, "its node prepares volumes and images", false},
+    {"\"phase\":\"Pending\"," CONTAINER("\"state\":{\"waiting\":{\"reason\":\"ImagePullBackOff\","
+                                        "\"message\":\"Back-off pulling image x\"}}"),
+     PLATFORM_POD_PENDING, "its image can't be pulled: Back-off pulling image x", false},
+    {"\"phase\":\"Pending\"," CONTAINER(
+         "\"state\":{\"waiting\":{\"reason\":\"CreateContainerConfigError\",\"message\":\"secret "
+         "spate-x not found\"}}"),
+     PLATFORM_POD_PENDING,
+     "a Secret or ConfigMap that it needs is missing: secret spate-x not found", false},
+    {"\"phase\":\"Running\"," CONTAINER(
+         "\"state\":{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}},\"lastState\":{\"terminated\":{"
+         "\"exitCode\":1,\"reason\":\"Error\",\"message\":\"no such model\\n\"}}"),
+     PLATFORM_POD_CRASHED, "its agent ended with status 1: no such model", false},
+    {"\"phase\":\"Running\"," CONTAINER(
+         "\"state\":{\"terminated\":{\"exitCode\":137,\"reason\":\"OOMKilled\"}}"),
+     PLATFORM_POD_CRASHED, "its agent needed more memory than its limit allows", false},
+    {"\"phase\":\"Failed\",\"reason\":\"Evicted\",\"message\":\"The node was low on resource: "
+     "memory.\"",
+     PLATFORM_POD_LOST, "its node ended it: Evicted: The node was low on resource: memory.", false},
+    {"\"phase\":\"Succeeded\"", PLATFORM_POD_LOST, "its node ended it", false},
+    {"\"phase\":\"Running\",\"conditions\":[{\"type\":\"DisruptionTarget\",\"status\":\"True\","
+     "\"reason\":\"TerminationByKubelet\"}]," CONTAINER("\"state\":{\"running\":{}}"),
+     PLATFORM_POD_RUNNING, "", true},
+};
+
+static void phases_are_told_in_words(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char text[4096];
+        struct kube_pod *pod;
+
+        snprintf(text, sizeof(text), "{" META "," SPEC ",\"status\":{%s}}", rows[i].status);
+        pod = read_pod(text);
+        if (pod->phase != rows[i].phase || pod->evicted != rows[i].evicted ||
+            !str_is(pod->message, rows[i].message))
+            fail_msg("row %zu: phase %d, '%.*s'", i, pod->phase, STR_ARG(pod->message));
+        kube_pod_free(pod);
+    }
+}
+
+static void an_address_is_digits_only(void **state)
+{
+    static const char *const rows_in[][2] = {
+        {"10.0.0.1", "10.0.0.1:8000"},
+        {"fd00::1", "[fd00::1]:8000"},
+        {"", ""},
+        {"evil.example/", ""},
+        {"10.0.0.1:1@x", ""},
+        {"10.0.0.1\\r\\nHost: example", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows_in); i++) {
+        char text[4096];
+        struct kube_pod *pod;
+
+        snprintf(text, sizeof(text), POD("\"podIP\":\"%s\""), rows_in[i][0]);
+        pod = read_pod(text);
+        assert_true(str_is(pod->address, rows_in[i][1]));
+        kube_pod_free(pod);
+    }
+}
+
+static void a_deletion_has_its_time(void **state)
+{
+    struct kube_pod *pod = read_pod(
+        "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"deletionTimestamp\":\"2026-11-22T10:"
+        "00:15Z\"}}");
+
+    (void)state;
+    assert_int_equal(pod->gone_by_ms, 1795341615000);
+    kube_pod_free(pod);
+}
+
+static void a_finer_time_of_creation_is_believed_if_it_fits(void **state)
+{
+    static const struct {
+        const char *annotation;
+        int64_t created_ms;
+    } times[] = {
+        {"1795341600999", 1795341600999}, {"1795341599500", 1795341599500},
+        {"1795341700000", 1795341600000}, {"0", 1795341600000},
+        {"soon", 1795341600000},          {"", 1795341600000},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(times); i++) {
+        char text[512];
+        struct kube_pod *pod;
+
+        snprintf(text, sizeof(text),
+                 "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"creationTimestamp\":"
+                 "\"2026-11-22T10:00:00Z\",\"annotations\":{\"spate.dev/created-ms\":\"%s\"}}}",
+                 times[i].annotation);
+        pod = read_pod(text);
+        assert_int_equal(pod->created_ms, times[i].created_ms);
+        kube_pod_free(pod);
+    }
+}
+
+/* Whoever sets our labels is not yet one of ours. */
+static void only_a_controller_is_an_owner(void **state)
+{
+    static const char *const owners[] = {
+        "[]",
+        "[{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"ModelDeployment\",\"name\":\"m\","
+        "\"uid\":\"u\"}]",
+        "[{\"apiVersion\":\"other.dev/v1\",\"kind\":\"ModelDeployment\",\"name\":\"m\",\"uid\":"
+        "\"u\",\"controller\":true}]",
+        "{\"name\":7}",
+        "7",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(owners); i++) {
+        char text[1024];
+        struct kube_pod *pod;
+
+        snprintf(text, sizeof(text),
+                 "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"ownerReferences\":%s}}", owners[i]);
+        pod = read_pod(text);
+        assert_int_equal(pod->owner_name.len, 0);
+        assert_int_equal(pod->owner_key.len, 0);
+        kube_pod_free(pod);
+    }
+}
+
+static const struct {
+    const char *node;
+    bool ready, reclaimed;
+    enum platform_capacity capacity;
+} nodes[] = {
+    {"{\"metadata\":{\"name\":\"n\"}}", false, false, PLATFORM_CAPACITY_UNKNOWN},
+    {"{\"metadata\":{\"name\":\"n\",\"labels\":{\"karpenter.sh/capacity-type\":\"spot\"}},"
+     "\"status\":{\"conditions\":[{\"type\":\"MemoryPressure\",\"status\":\"False\"},{\"type\":"
+     "\"Ready\",\"status\":\"True\"}]}}",
+     true, false, PLATFORM_CAPACITY_SPOT},
+    {"{\"metadata\":{\"name\":\"n\"},\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":"
+     "\"Unknown\"}]}}",
+     false, false, PLATFORM_CAPACITY_UNKNOWN},
+    {"{\"metadata\":{\"name\":\"n\",\"labels\":{\"cloud.google.com/gke-spot\":\"true\"}},\"spec\":{"
+     "\"taints\":[{\"key\":\"other\"},{\"key\":\"karpenter.sh/disrupted\",\"effect\":\"NoSchedule\""
+     "}]}}",
+     false, true, PLATFORM_CAPACITY_SPOT},
+    {"{\"metadata\":{\"name\":\"n\"},\"spec\":{\"taints\":[{\"key\":\"aws-node-termination-handler/"
+     "spot-itn\"}]}}",
+     false, true, PLATFORM_CAPACITY_UNKNOWN},
+    {"{\"metadata\":{\"name\":\"n\",\"deletionTimestamp\":\"2026-11-22T10:00:15Z\",\"labels\":{"
+     "\"eks.amazonaws.com/capacityType\":\"CAPACITY_BLOCK\"}}}",
+     false, true, PLATFORM_CAPACITY_RESERVED},
+    {"{\"metadata\":{\"name\":\"n\",\"labels\":{\"cloud.google.com/gke-nodepool\":\"a\"}}}", false,
+     false, PLATFORM_CAPACITY_ON_DEMAND},
+    {"{\"metadata\":{\"name\":\"n\",\"labels\":{\"karpenter.sh/capacity-type\":\"on-demand\"}}}",
+     false, false, PLATFORM_CAPACITY_ON_DEMAND},
+    {"{\"metadata\":{\"name\":\"n\"},\"spec\":{\"taints\":[{\"key\":\"nvidia.com/gpu\"}]}}", false,
+     false, PLATFORM_CAPACITY_UNKNOWN},
+};
+
+static void nodes_are_read(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(nodes); i++) {
+        json_auto_t *tree = NULL;
+        struct kube_meta meta;
+        struct kube_node *node = NULL;
+
+        assert_int_equal(kube_object_read(&tree, str_of(nodes[i].node), "node", NULL), 0);
+        assert_int_equal(kube_meta_read(&meta, tree, NULL), 0);
+        assert_int_equal(kube_node_read(&node, tree, &meta, NULL), 0);
+        if (node->ready != nodes[i].ready || node->reclaimed != nodes[i].reclaimed ||
+            node->capacity != nodes[i].capacity)
+            fail_msg("row %zu: ready %d, reclaimed %d, %s", i, node->ready, node->reclaimed,
+                     kube_capacity_name(node->capacity));
+        mem_free(node);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_of_a_running_pod_is_read),
+        cmocka_unit_test(phases_are_told_in_words),
+        cmocka_unit_test(an_address_is_digits_only),
+        cmocka_unit_test(a_deletion_has_its_time),
+        cmocka_unit_test(a_finer_time_of_creation_is_believed_if_it_fits),
+        cmocka_unit_test(only_a_controller_is_an_owner),
+        cmocka_unit_test(nodes_are_read),
+    };
+
+    json_begin();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
