@@ -50,11 +50,12 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* Metadata of the pod template. */}}
+{{/* Metadata of the pod template. Versions are not among its labels: a new chart alone is no reason to end streams. */}}
 {{- define "spate.podMetadata" -}}
 {{- $own := get .root.Values .component -}}
 labels:
-  {{- toYaml (mergeOverwrite (deepCopy $own.podLabels) (include "spate.labels" . | fromYaml)) | nindent 2 }}
+  {{- $labels := mergeOverwrite (deepCopy .root.Values.commonLabels) $own.podLabels (include "spate.selector" . | fromYaml) }}
+  {{- toYaml $labels | nindent 2 }}
 {{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) $own.podAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
