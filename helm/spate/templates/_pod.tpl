@@ -54,7 +54,7 @@ topologySpreadConstraints:
 {{- define "spate.podMetadata" -}}
 {{- $own := get .root.Values .component -}}
 labels:
-  {{- $labels := mergeOverwrite (deepCopy .root.Values.commonLabels) $own.podLabels (include "spate.selector" . | fromYaml) }}
+  {{- $labels := mergeOverwrite (deepCopy .root.Values.commonLabels) $own.podLabels (include "spate.selector" . | fromYaml) (dict "spate.dev/component" .component) }}
   {{- toYaml $labels | nindent 2 }}
 {{- with mergeOverwrite (deepCopy .root.Values.commonAnnotations) $own.podAnnotations }}
 annotations:
