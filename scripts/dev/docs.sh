@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-# ./dev docs: makes docs/reference/ and crd/yaml/ anew from the tables in code, and the chart's copy of
-# the latter. With --check it only says whether that would change anything, for CI.
+# ./dev docs: makes docs/reference/ and crd/yaml/ anew from the tables in code. With --check it only says whether
+# that would change anything, for CI.
 . scripts/dev/build.sh
 
 dev_docs() {
     dev_deps build
     build_configure dev
     case ${1:-} in
-    '')
-        docs_make docs/reference crd/yaml
-        rm -f "$DOCS_CHART_DEFINITIONS"/*
-        cp crd/yaml/* "$DOCS_CHART_DEFINITIONS"
-        ;;
+    '') docs_make docs/reference crd/yaml ;;
     --check) docs_check ;;
     *) die "docs: unknown option '$1'; there is --check" ;;
     esac
 }
 
 DOCS_PROGRAMS='agent gateway operator ledger'
-# A chart can hold only what is in its own folder.
-DOCS_CHART_DEFINITIONS=helm/spate/files/crds
 
 # docs_make PAGES DEFINITIONS: into these folders
 docs_make() {
@@ -56,12 +50,9 @@ docs_check() {
     fresh=$(mktemp -d)
     mkdir "$fresh/pages" "$fresh/yaml"
     docs_make "$fresh/pages" "$fresh/yaml"
-    {
-        diff -ru docs/reference "$fresh/pages" && diff -ru crd/yaml "$fresh/yaml" &&
-            diff -ru "$DOCS_CHART_DEFINITIONS" "$fresh/yaml"
-    } >&2 || {
+    { diff -ru docs/reference "$fresh/pages" && diff -ru crd/yaml "$fresh/yaml"; } >&2 || {
         rm -rf "$fresh"
-        say "docs: docs/reference, crd/yaml or $DOCS_CHART_DEFINITIONS is not what the code says; run ./dev docs and commit"
+        say "docs: docs/reference or crd/yaml is not what the code says; run ./dev docs and commit"
         return 1
     }
     rm -rf "$fresh"

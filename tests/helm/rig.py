@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """For tests of the chart: both versions of helm, what they render as objects, and an API server to show it to."""
+import atexit
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,13 +23,16 @@ CHART = ROOT / "helm" / "spate"
 HELMS = ("helm3", "helm4")
 # Helm built from source does not know which Kubernetes it belongs to.
 KUBE_VERSION = "1.36.3"
+# What kubectl remembers of a server must not be kept for the next one at the same address.
+KUBECTL_CACHE = tempfile.mkdtemp(prefix="spate-kubectl-")
+atexit.register(shutil.rmtree, KUBECTL_CACHE, ignore_errors=True)
 PROGRAMS = binaries.Binaries().get((*HELMS, "kubectl"))
 
 
 def run(program, *arguments, text=None, environment=None):
     command = [str(PROGRAMS.path(program)), *map(str, arguments)]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=False, cwd=ROOT,
-                          env=os.environ | {"KUBECONFIG": os.devnull} | (environment or {}))
+                          env=os.environ | {"KUBECONFIG": os.devnull, "KUBECACHEDIR": KUBECTL_CACHE} | (environment or {}))
 
 
 def helm(version, *arguments, values=None, environment=None):

@@ -83,7 +83,7 @@ class Install(rig.Server):
         self.assertRegex(commands.rstrip(), r"curl [^\n]*\n[^\n]*\Z")
         made = commands[:commands.index("END\n\n") + len("END\n")] + 'echo "made with $KEY"'
         path = f"{self.cluster.plan.programs}:/usr/bin:/bin"
-        said = subprocess.run(["bash", "-euo", "pipefail", "-c", made], env=self.environment | {"PATH": path}, text=True,
+        said = subprocess.run(["bash", "-euo", "pipefail", "-c", made], env=self.environment | {"PATH": path, "KUBECACHEDIR": rig.KUBECTL_CACHE}, text=True,
                               capture_output=True, check=True).stdout
         key = re.search(r"made with (\S+)", said)[1]
         self.assertRegex(key, r"^sk-spate-[0-9a-f]{48}$")

@@ -88,7 +88,7 @@ class Whole(unittest.TestCase):
         self.assertEqual(len(re.findall(str(port), commands)), 2, commands)
         script = f"trap 'kill $(jobs -p)' EXIT\n{commands}"
         path = f"{self.cluster.plan.programs}:/usr/bin:/bin"
-        said = subprocess.run(["bash", "-c", script], env=self.environment | {"PATH": path}, capture_output=True, text=True,
+        said = subprocess.run(["bash", "-c", script], env=self.environment | {"PATH": path, "KUBECACHEDIR": rig.KUBECTL_CACHE}, capture_output=True, text=True,
                               timeout=120, check=False)
         self.assertIn("1023", answer_of(said.stdout), said.stdout + said.stderr)
 
