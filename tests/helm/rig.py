@@ -17,7 +17,7 @@ from testbed import binaries  # noqa: E402
 from testbed.cluster import Cluster  # noqa: E402
 from testbed.machine import wait_for  # noqa: E402
 
-__all__ = ["CHART", "HELMS", "ROOT", "Server", "helm", "parse_objects", "render", "wait_for"]
+__all__ = ["CHART", "Cluster", "HELMS", "ROOT", "Server", "helm", "parse_objects", "parse_values", "render", "wait_for"]
 
 CHART = ROOT / "helm" / "spate"
 HELMS = ("helm3", "helm4")

@@ -82,8 +82,8 @@ class Install(rig.Server):
         self.assertEqual(subprocess.run(["bash", "-n"], input=commands, text=True, check=False).returncode, 0, commands)
         self.assertRegex(commands.rstrip(), r"curl [^\n]*\n[^\n]*\Z")
         made = commands[:commands.index("END\n\n") + len("END\n")] + 'echo "made with $KEY"'
-        path = f"{self.cluster.plan.programs}:/usr/bin:/bin"
-        said = subprocess.run(["bash", "-euo", "pipefail", "-c", made], env=self.environment | {"PATH": path, "KUBECACHEDIR": rig.KUBECTL_CACHE}, text=True,
+        own = {"PATH": f"{self.cluster.plan.programs}:/usr/bin:/bin", "KUBECACHEDIR": rig.KUBECTL_CACHE}
+        said = subprocess.run(["bash", "-euo", "pipefail", "-c", made], env=self.environment | own, text=True,
                               capture_output=True, check=True).stdout
         key = re.search(r"made with (\S+)", said)[1]
         self.assertRegex(key, r"^sk-spate-[0-9a-f]{48}$")
@@ -161,7 +161,8 @@ class Install(rig.Server):
             self.make_namespace(name)
         self.install("helm4", values={"watchNamespaces": ["watched"]})
         operator = account("spate-operator", self.namespace)
-        for verb, what in (("create", "pods"), ("delete", "pods"), ("list", "modeldeployments.spate.dev"), ("create", "events.events.k8s.io")):
+        for verb, what in (("create", "pods"), ("delete", "pods"), ("list", "modeldeployments.spate.dev"),
+                           ("create", "events.events.k8s.io")):
             self.assertTrue(self.can(operator, verb, what, "--namespace", "watched"), f"{verb} {what}")
             self.assertFalse(self.can(operator, verb, what, "--namespace", "unwatched"), f"{verb} {what}")
         self.assertFalse(self.can(operator, "get", "secrets", "--namespace", "watched"))
@@ -171,13 +172,13 @@ class Install(rig.Server):
     def test_people_have_what_they_have_for_other_objects(self):
         self.install("helm4")
         for role, may, may_not in (("view", "get", "create"), ("edit", "create", None), ("admin", "create", None)):
-            self.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}er", "--namespace", self.namespace)
-            rig.wait_for(lambda r=role, m=may: self.can(f"{r}er", m, "modeldeployments.spate.dev", "--namespace", self.namespace), 30,
-                         f"{role} being given models")
-            self.assertFalse(self.can(f"{role}er", "get", "modeldeployments.spate.dev", "--namespace", "default"))
-            self.assertFalse(self.can(f"{role}er", "create", "tenants.spate.dev"))
+            who, models, here = f"{role}er", "modeldeployments.spate.dev", ("--namespace", self.namespace)
+            self.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={who}", *here)
+            rig.wait_for(lambda w=who, m=may, h=here: self.can(w, m, "modeldeployments.spate.dev", *h), 30, f"{role} being given models")
+            self.assertFalse(self.can(who, "get", models, "--namespace", "default"))
+            self.assertFalse(self.can(who, "create", "tenants.spate.dev"))
             if may_not:
-                self.assertFalse(self.can(f"{role}er", may_not, "modeldeployments.spate.dev", "--namespace", self.namespace))
+                self.assertFalse(self.can(who, may_not, models, *here))
 
 
 def rights_of_page(title):

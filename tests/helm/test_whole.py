@@ -87,9 +87,9 @@ class Whole(unittest.TestCase):
         commands = notes[notes.index("KEY="):].replace("8080:", f"{(port := free_port())}:").replace(":8080/", f":{port}/")
         self.assertEqual(len(re.findall(str(port), commands)), 2, commands)
         script = f"trap 'kill $(jobs -p)' EXIT\n{commands}"
-        path = f"{self.cluster.plan.programs}:/usr/bin:/bin"
-        said = subprocess.run(["bash", "-c", script], env=self.environment | {"PATH": path, "KUBECACHEDIR": rig.KUBECTL_CACHE}, capture_output=True, text=True,
-                              timeout=120, check=False)
+        own = {"PATH": f"{self.cluster.plan.programs}:/usr/bin:/bin", "KUBECACHEDIR": rig.KUBECTL_CACHE}
+        said = subprocess.run(["bash", "-c", script], env=self.environment | own, capture_output=True, text=True, timeout=120,
+                              check=False)
         self.assertIn("1023", answer_of(said.stdout), said.stdout + said.stderr)
 
     def gateways_are_not_on_spot(self):
