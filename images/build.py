@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""./dev images: the container images of Spate, without a container engine. Also what the Dockerfile calls (--root), so that
+both make the same contents."""
+import argparse
+import pathlib
+import platform
+import re
+import sys
+
+import contents
+import layout
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+MB = 1_000_000
+
+
+def version():
+    return re.search(r"^project\(spate VERSION (\S+)", (contents.ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)[1]
+
+
+def settings_of(recipe):
+    """The user is a number, so that a kubelet can see that it is not root."""
+    if not recipe.programs:
+        return {}
+    return {"Entrypoint": [f"/usr/bin/{recipe.programs[0]}"], "User": f"{contents.USER}:{contents.USER}", "WorkingDir": "/",
+            # The default seccomp profile refuses io_uring, which some versions of libuv begin with.
+            "Env": ["PATH=/usr/bin", "UV_USE_IO_URING=0"]}
+
+
+def image_of(name, programs, registry, tag):
+    recipe = contents.RECIPES[name]
+    labels = {"org.opencontainers.image.title": f"spate-{name}", "org.opencontainers.image.description": recipe.summary,
+              "org.opencontainers.image.licenses": "Apache-2.0", "org.opencontainers.image.version": version()}
+    machine = platform.machine()
+    return layout.Image(f"{registry}/{name}:{tag}", contents.root_of(name, programs), settings_of(recipe), labels,
+                        ARCHITECTURES.get(machine, machine))
+
+
+def write_root(tree, out):
+    """As files in a new folder, for a Dockerfile to copy. Owners are left to that."""
+    out.mkdir(parents=True)
+    for path, entry in sorted(tree.items()):
+        place = out / path
+        if entry.is_folder:
+            place.mkdir()
+            place.chmod(entry.mode & 0o7777)
+        elif entry.target:
+            place.symlink_to(entry.target)
+        else:
+            place.write_bytes(entry.data)
+            place.chmod(entry.mode & 0o7777)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="./dev images", description="Container images, as OCI layouts and as archives for "
+                                     "`ctr --namespace k8s.io images import` or `docker load`.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(contents.RECIPES)} (default: all)")
+    parser.add_argument("--out", type=pathlib.Path, default=contents.ROOT / "build" / "images", metavar="FOLDER",
+                        help="where they go (default: build/images)")
+    parser.add_argument("--programs", type=pathlib.Path, default=contents.ROOT / "build" / "release" / "bin", metavar="FOLDER",
+                        help="where the programs are (default: build/release/bin, which is built first)")
+    parser.add_argument("--registry", default="spate.invalid", help="what their names begin with (default: spate.invalid)")
+    parser.add_argument("--tag", default=version(), help=f"their tag (default: {version()})")
+    parser.add_argument("--root", action="store_true", help="write FOLDER/NAME as plain files instead")
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in contents.RECIPES:
+            parser.error(f"no image '{name}'; there are {', '.join(contents.RECIPES)}")
+    return options
+
+
+def main():
+    options = parse(sys.argv[1:])
+    try:
+        for name in options.names or contents.RECIPES:
+            if options.root:
+                write_root(contents.root_of(name, options.programs), options.out / name)
+                continue
+            image = image_of(name, options.programs, options.registry, options.tag)
+            limit = contents.RECIPES[name].limit_mb
+            if image.size > limit * MB:
+                raise contents.ImageError(f"{name} has {image.size / MB:.1f} MB, more than its {limit} MB: see what it holds by "
+                                          "--root, or raise the limit in images/contents.py")
+            image.write(options.out, name)
+            print(f"{image.reference}  {image.size / MB:5.1f} MB  {image.digest}")
+    except (contents.ImageError, OSError) as error:
+        print(f"images: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
