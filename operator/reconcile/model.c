@@ -83,8 +83,7 @@ static bool is_urgent(const struct crd_model_status *seen, const struct crd_mode
            seen->desired_replicas != next->desired_replicas ||
            seen->next_ordinal != next->next_ordinal ||
            seen->decision_count != next->decision_count ||
-           (next->decision_count > 0 &&
-            seen->decisions[0].time_ms != next->decisions[0].time_ms) ||
+           (next->decision_count > 0 && seen->decisions[0].time_ms != next->decisions[0].time_ms) ||
            conditions_differ(seen, next) || pods_differ(seen, next);
 }
 
