@@ -175,6 +175,8 @@ void kube_budget_follow(struct kube *kube, const struct crd_object *model, int64
     budget = budget_get(kube, key);
     if (budget == NULL || budget->desired == desired || !kube_leads_for_sure(kube))
         return;
+    if (desired == 0 && budget->desired < 0)
+        return;                     /* not one for each model that sleeps */
     kube_call_cancel(budget->call); /* of an older number */
     budget->call = NULL;
     budget->desired = desired;
