@@ -74,11 +74,11 @@ lint_places() {
     local pattern='(^|[^a-z.])/wo''rk/|(pypi|npmjs|crates|golang|deb\.debian|registry\.[a-z]+)\.(o''rg|i''o|c''om)'
 
     lint_found 'a path or host of one machine' "$(tree_files | grep -vE '/go\.(mod|sum)$' |
-        xargs -r grep -nIE "$pattern" || true)"
+        xargs -r grep -d skip -nIE "$pattern" || true)"
 }
 
 lint_merges() {
-    lint_found 'a mark of a merge' "$(tree_files | xargs -r grep -nIE '^(<{7}|>{7})( |$)' || true)"
+    lint_found 'a mark of a merge' "$(tree_files | xargs -r grep -d skip -nIE '^(<{7}|>{7})( |$)' || true)"
 }
 
 # What a page points at is there: links within the tree, and files of ours that it names.

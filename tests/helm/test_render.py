@@ -136,6 +136,16 @@ class Render(unittest.TestCase):
             for item in found:
                 self.assertEqual(item["metadata"].get("annotations", {}).get("helm.sh/resource-policy"), "keep" if keep else None)
 
+    def test_alerts_look_at_metrics_that_there_are(self):
+        known = set(re.findall(r"^\| `(\w+)` \|", (rig.ROOT / "docs" / "reference" / "metrics.md").read_text(), re.MULTILINE))
+        found = self.objects({"metrics": {"prometheusRule": {"enabled": True}}})
+        rules = [rule for item in found if item["kind"] == "PrometheusRule" for group in item["spec"]["groups"]
+                 for rule in group["rules"]]
+        self.assertGreater(len(rules), 0)
+        for rule in rules:
+            names = set(re.findall(r"\b(spate_\w+)", rule["expr"]))
+            self.assertTrue(names and names <= known, f"{rule['alert']}: {names - known or rule['expr']}")
+
     def test_versions_agree(self):
         version = re.search(r"project\(spate VERSION (\S+)", (rig.ROOT / "CMakeLists.txt").read_text())[1]
         chart = (rig.CHART / "Chart.yaml").read_text()

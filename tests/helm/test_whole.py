@@ -62,21 +62,21 @@ class Whole(unittest.TestCase):
         return result.stdout
 
     def test_install_ask_and_uninstall(self):
-        for version in rig.HELMS:
+        for version, values in zip(rig.HELMS, ({}, {"watchNamespaces": [NAMESPACE]}), strict=True):
             with self.subTest(version):
-                self.helm(version, "install", "spate", rig.CHART, "--wait", "--timeout", WAIT)
+                self.helm(version, "install", "spate", rig.CHART, "--wait", "--timeout", WAIT, values=values)
                 self.assertIn("Succeeded", self.helm(version, "test", "spate", "--timeout", WAIT))
                 self.ask_as_the_notes_say(version)
                 self.gateways_are_not_on_spot()
-                self.take_all_down(version)
+                self.take_all_down(version, values)
                 rig.wait_for(self.nothing_is_left, 60, "all pods and definitions being gone")
 
-    def take_all_down(self, version):
+    def take_all_down(self, version, values):
         """As docs/kubernetes/install.md says."""
         self.kubectl("delete", "modeldeployments", "--all", "--all-namespaces")
         self.kubectl("wait", "pods", "--all-namespaces", "--selector", "app.kubernetes.io/managed-by=spate-operator",
                      "--for=delete", "--timeout=120s")
-        self.helm(version, "upgrade", "spate", rig.CHART, "--wait", "--timeout", WAIT, values={"crds": {"keep": False}})
+        self.helm(version, "upgrade", "spate", rig.CHART, "--wait", "--timeout", WAIT, values=values | {"crds": {"keep": False}})
         self.helm(version, "uninstall", "spate", "--wait", "--timeout", WAIT)
         self.kubectl("delete", "pvc", "--selector", "app.kubernetes.io/instance=spate")
         self.kubectl("delete", "secret", "spate-token-key")
