@@ -270,10 +270,19 @@ static int check_foreign(const struct settings *settings, bool is_kube, struct e
     return 0;
 }
 
+/* Required on one platform only, so the table of options can't say it. */
+static int is_missing(const char *option, struct err *err)
+{
+    return err_set(err, ERR_INVALID, "%s is required: see %s --help", option,
+                   operator_command.name);
+}
+
 static int check_local(struct settings *settings, struct err *err)
 {
-    if (settings->state == NULL || settings->agent_binary == NULL)
-        return err_set(err, ERR_INVALID, "--state and --agent-binary are required");
+    if (settings->state == NULL)
+        return is_missing("--state", err);
+    if (settings->agent_binary == NULL)
+        return is_missing("--agent-binary", err);
     if (realpath(settings->agent_binary, settings->agent) == NULL ||
         access(settings->agent, X_OK) < 0)
         return err_set(err, ERR_NOT_FOUND,
@@ -285,7 +294,7 @@ static int check_local(struct settings *settings, struct err *err)
 static int check_kube(struct settings *settings, struct err *err)
 {
     if (settings->agent_image == NULL)
-        return err_set(err, ERR_INVALID, "--agent-image is required");
+        return is_missing("--agent-image", err);
     if (settings->agent_pull_secret != NULL &&
         (!str_is_dns_subdomain(str_of(settings->agent_pull_secret)) ||
          !str_starts(str_of(settings->agent_pull_secret), STR("spate-"))))
@@ -305,17 +314,26 @@ static int check_kube(struct settings *settings, struct err *err)
     return 0;
 }
 
+static bool is_kube(const struct settings *settings)
+{
+    return strcmp(settings->platform, "kube") == 0;
+}
+
+static int check_settings(struct settings *settings, struct err *err)
+{
+    int r = check_foreign(settings, is_kube(settings), err);
+
+    if (r < 0)
+        return r;
+    return is_kube(settings) ? check_kube(settings, err) : check_local(settings, err);
+}
+
 static int serve(struct settings *settings, struct endpoints *e, struct err *err)
 {
-    bool is_kube = strcmp(settings->platform, "kube") == 0;
-    int r = check_foreign(settings, is_kube, err);
+    int r = metrics_new(&e->metrics, err);
 
     if (r == 0)
-        r = is_kube ? check_kube(settings, err) : check_local(settings, err);
-    if (r == 0)
-        r = metrics_new(&e->metrics, err);
-    if (r == 0)
-        r = is_kube ? serve_kube(settings, e, err) : serve_local(settings, e, err);
+        r = is_kube(settings) ? serve_kube(settings, e, err) : serve_local(settings, e, err);
     return r;
 }
 
@@ -347,6 +365,10 @@ int main(int argc, char **argv)
 
     if (r != PROGRAM_RUN)
         return r;
+    r = check_settings(&settings, &err);
+    if (r < 0)
+        return program_fail(&operator_command, r == -ERR_INVALID ? PROGRAM_USAGE : 1,
+                            err_message(&err));
     program_log(&operator_command, &settings.program);
     umask(077);
     r = run(&settings, &err);
