@@ -9,32 +9,15 @@ void kube_bucket_init(struct kube_bucket *b, int64_t burst, int64_t interval_us)
 
 /* The bucket is a time: each token moves it on by one interval, and it may be ahead of now by
  * `burst` intervals. A clock that stands still gives nothing; one that jumps ahead, one burst. */
-static int64_t turn_of_next(const struct kube_bucket *b, int64_t now_us, int64_t *free_at_us)
+int64_t kube_bucket_take(struct kube_bucket *b, int64_t now_us)
 {
     int64_t start_us = b->free_at_us > now_us ? b->free_at_us : now_us;
     int64_t wait_us = start_us + b->interval_us - (now_us + b->burst * b->interval_us);
 
-    *free_at_us = start_us + b->interval_us;
-    return wait_us > 0 ? wait_us : 0;
-}
-
-int64_t kube_bucket_take(struct kube_bucket *b, int64_t now_us)
-{
-    int64_t free_at_us;
-    int64_t wait_us = turn_of_next(b, now_us, &free_at_us);
-
-    if (wait_us == 0)
-        b->free_at_us = free_at_us;
-    return wait_us;
-}
-
-int64_t kube_bucket_reserve(struct kube_bucket *b, int64_t now_us)
-{
-    int64_t free_at_us;
-    int64_t wait_us = turn_of_next(b, now_us, &free_at_us);
-
-    b->free_at_us = free_at_us;
-    return wait_us;
+    if (wait_us > 0)
+        return wait_us;
+    b->free_at_us = start_us + b->interval_us;
+    return 0;
 }
 
 int64_t kube_backoff_next(struct kube_backoff *b, const struct rng *rng)

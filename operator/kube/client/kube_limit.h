@@ -21,9 +21,6 @@ void kube_bucket_init(struct kube_bucket *b, int64_t burst, int64_t interval_us)
 /* Takes one and returns 0, or returns in how many microseconds (> 0) there will be one. */
 int64_t kube_bucket_take(struct kube_bucket *b, int64_t now_us);
 
-/* Takes one in any case, and returns in how many microseconds its turn comes. */
-int64_t kube_bucket_reserve(struct kube_bucket *b, int64_t now_us);
-
 struct kube_backoff {
     int64_t first_ms;
     int64_t max_ms;

@@ -14,7 +14,6 @@
 #include "operator/kube/client/kube_event.h"
 #include "operator/kube/client/kube_lease_record.h"
 #include "operator/kube/client/kube_list.h"
-#include "operator/kube/client/kube_queue.h"
 #include "operator/kube/client/kube_reflector.h"
 #include "operator/kube/client/kube_watch.h"
 
@@ -175,30 +174,14 @@ static int store(struct err *err)
     return r;
 }
 
-static int queue(struct err *err)
-{
-    const struct kube_queue_options options = {.name = "q", .clock = clock_system()};
-    struct kube_queue *q = NULL;
-    int r = kube_queue_new(&q, &options, err);
-
-    if (r == 0)
-        r = kube_queue_add(q, STR("a"), err);
-    if (r == 0)
-        r = kube_queue_add_after(q, STR("b"), 1000, err);
-    if (r == 0)
-        r = kube_queue_retry(q, STR("a"), err);
-    kube_queue_free(q);
-    return r;
-}
-
 /* --- the check -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     attempt_fn *function;
 } parts[] = {
-    {"kubeconfig", config}, {"plug-in", plug_in}, {"watch", watch}, {"list", list},
-    {"lease", lease},       {"store", store},     {"queue", queue},
+    {"kubeconfig", config}, {"plug-in", plug_in}, {"watch", watch},
+    {"list", list},         {"lease", lease},     {"store", store},
 };
 
 static void check(const char *name, attempt_fn *function)
