@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "operator/kube/kube_manifest.h"
 #include "operator/kube/kube_private.h"
 #include "operator/reconcile/must.h"
 
@@ -78,21 +79,6 @@ static void applied(void *user, const struct kube_answer *answer)
         budget->desired = -1;
 }
 
-static void write_owner(struct json_writer *w, const struct crd_object *model)
-{
-    json_key(w, "ownerReferences");
-    json_open(w, '[');
-    json_open(w, '{');
-    json_put_text(w, "apiVersion", CRD_API_VERSION);
-    json_put_text(w, "kind", model->kind->kind);
-    json_put_text(w, "name", model->name);
-    json_put_text(w, "uid", model->uid);
-    json_put_bool(w, "controller", true);
-    json_put_bool(w, "blockOwnerDeletion", false);
-    json_close(w, '}');
-    json_close(w, ']');
-}
-
 static void write_budget(struct buf *out, const struct crd_object *model, const char *name,
                          int64_t desired)
 {
@@ -111,7 +97,7 @@ static void write_budget(struct buf *out, const struct crd_object *model, const 
     json_put_text(&w, "app.kubernetes.io/managed-by", "spate-operator");
     json_put_text(&w, KUBE_LABEL_MODEL, model->name);
     json_close(&w, '}');
-    write_owner(&w, model);
+    kube_put_owner(&w, model);
     json_close(&w, '}');
     json_key(&w, "spec");
     json_open(&w, '{');

@@ -33,12 +33,8 @@ static void put_labels(struct manifest *m)
     json_close(w, '}');
 }
 
-/* blockOwnerDeletion would need a right on the owner's finalizers, and nothing waits for us. */
-static void put_owner(struct manifest *m)
+void kube_put_owner(struct json_writer *w, const struct crd_object *model)
 {
-    struct json_writer *w = &m->w;
-    const struct crd_object *model = m->pod->model;
-
     manifest_open(w, "ownerReferences", '[');
     json_open(w, '{');
     json_put_text(w, "apiVersion", CRD_API_VERSION);
@@ -46,6 +42,7 @@ static void put_owner(struct manifest *m)
     json_put_text(w, "name", model->name);
     json_put_text(w, "uid", model->uid);
     json_put_bool(w, "controller", true);
+    /* true would need a right on the owner's finalizers, and nothing waits for us */
     json_put_bool(w, "blockOwnerDeletion", false);
     json_close(w, '}');
     json_close(w, ']');
@@ -66,7 +63,7 @@ static void put_metadata(struct manifest *m)
     json_put_text(w, KUBE_ANNOTATION_CREATED_MS, created);
     json_put_text(w, KUBE_ANNOTATION_SAFE_TO_EVICT, "true");
     json_close(w, '}');
-    put_owner(m);
+    kube_put_owner(w, m->pod->model);
     json_close(w, '}');
 }
 

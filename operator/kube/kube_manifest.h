@@ -7,6 +7,7 @@
 #define SPATE_OPERATOR_KUBE_MANIFEST_H
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "operator/kube/kube_spot.h"
 #include "operator/platform.h"
 
@@ -31,5 +32,8 @@ struct kube_manifest_options {
  * -ERR_UNSUPPORTED say what is wrong. */
 int kube_manifest_write(struct buf *out, const struct kube_manifest_options *options,
                         const struct platform_pod_spec *spec, struct err *err);
+
+/* "ownerReferences" of what belongs to the model: it goes when the model goes. */
+void kube_put_owner(struct json_writer *w, const struct crd_object *model);
 
 #endif

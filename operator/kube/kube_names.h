@@ -4,7 +4,9 @@
 #ifndef SPATE_OPERATOR_KUBE_NAMES_H
 #define SPATE_OPERATOR_KUBE_NAMES_H
 
-#define KUBE_LABEL_MODEL     "spate.dev/model" /* name of the ModelDeployment */
+#include "crd/model_deployment.h"
+
+#define KUBE_LABEL_MODEL     CRD_POD_MODEL_LABEL /* name of the ModelDeployment */
 #define KUBE_LABEL_HASH      "spate.dev/template-hash"
 #define KUBE_LABEL_ORDINAL   "spate.dev/ordinal"
 #define KUBE_LABEL_COMPONENT "spate.dev/component"
