@@ -5,7 +5,7 @@
  * and leave its output untouched. jansson allocates through the same functions here, so the
  * building of trees is covered. libyaml, libuv and curl allocate by themselves and are not.
  */
-#include "cmocka_plain.h"
+#include "memory_check.h"
 
 #include <string.h>
 
@@ -25,10 +25,7 @@
 
 #define ID "01arz3ndektsv4rrffq69g5fav"
 
-enum { ARENA_MAX = 1 << 20, TEXT_MAX = 1 << 20, ATTEMPTS_MAX = 100000 };
-
-/* One attempt at parsing: 0 or a negative error. Frees what it made. */
-typedef int attempt_fn(struct err *err);
+enum { ARENA_MAX = 1 << 20, TEXT_MAX = 1 << 20 };
 
 static int tree_of(json_t **out, const char *json, struct err *err)
 {
@@ -233,7 +230,7 @@ static int gguf(struct err *err)
 
 static const struct {
     const char *name;
-    attempt_fn *function;
+    memory_attempt_fn *function;
 } parsers[] = {
     {"json", json},
     {"yaml", yaml},
@@ -249,29 +246,6 @@ static const struct {
     {"GGUF", gguf},
 };
 
-static void check(const char *name, attempt_fn *function)
-{
-    for (int64_t n = 0; n < ATTEMPTS_MAX; n++) {
-        struct err err = {0};
-        int seen;
-        int r;
-
-        mem_fail_after(n);
-        r = function(&err);
-        seen = mem_fail_seen();
-        mem_fail_after(-1);
-        if (!seen) {
-            if (r != 0)
-                fail_msg("%s: without a failure: %s", name, err_message(&err));
-            assert_true(n > 0);
-            return;
-        }
-        if (r != -ERR_NO_MEMORY)
-            fail_msg("%s: allocation %d failed: result %d: %s", name, (int)n, r, err_message(&err));
-    }
-    fail_msg("%s: allocates for ever", name);
-}
-
 static void every_failing_allocation_is_reported(void **state)
 {
     (void)state;
@@ -279,7 +253,7 @@ static void every_failing_allocation_is_reported(void **state)
     buf_init(&tokenizer_text, TEXT_MAX);
     tiny_tokenizer_json(&tokenizer_text, true);
     for (size_t i = 0; i < ARRAY_COUNT(parsers); i++)
-        check(parsers[i].name, parsers[i].function);
+        memory_check(parsers[i].name, parsers[i].function);
     buf_fini(&tokenizer_text);
 }
 

@@ -4,7 +4,7 @@
  * containers say that memory ran out and leave nothing behind (seen under ASan); the reflector,
  * which has nobody to say it to, comes back and ends with the right view all the same.
  */
-#include "cmocka_plain.h"
+#include "memory_check.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -17,10 +17,7 @@
 #include "operator/kube/client/kube_reflector.h"
 #include "operator/kube/client/kube_watch.h"
 
-enum { ATTEMPTS_MAX = 100000, BODY_MAX = 4096 };
-
-/* One attempt: 0 or a negative error. Frees what it made. */
-typedef int attempt_fn(struct err *err);
+enum { BODY_MAX = 4096 };
 
 #define OBJECT(name, version)                                                    \
     "{\"metadata\":{\"name\":\"" name "\",\"namespace\":\"n\",\"uid\":\"u-" name \
@@ -178,40 +175,17 @@ static int store(struct err *err)
 
 static const struct {
     const char *name;
-    attempt_fn *function;
+    memory_attempt_fn *function;
 } parts[] = {
     {"kubeconfig", config}, {"plug-in", plug_in}, {"watch", watch},
     {"list", list},         {"lease", lease},     {"store", store},
 };
 
-static void check(const char *name, attempt_fn *function)
-{
-    for (int64_t n = 0; n < ATTEMPTS_MAX; n++) {
-        struct err err = {0};
-        int seen;
-        int r;
-
-        mem_fail_after(n);
-        r = function(&err);
-        seen = mem_fail_seen();
-        mem_fail_after(-1);
-        if (!seen) {
-            if (r != 0)
-                fail_msg("%s: without a failure: %s", name, err_message(&err));
-            assert_true(n > 0);
-            return;
-        }
-        if (r != -ERR_NO_MEMORY)
-            fail_msg("%s: allocation %d failed: result %d: %s", name, (int)n, r, err_message(&err));
-    }
-    fail_msg("%s: allocates for ever", name);
-}
-
 static void every_failing_allocation_is_reported(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++)
-        check(parts[i].name, parts[i].function);
+        memory_check(parts[i].name, parts[i].function);
 }
 
 /* --- the reflector ---------------------------------------------------------------------------- */
@@ -312,7 +286,7 @@ static void the_reflector_recovers(void **state)
     int failures = 0;
 
     (void)state;
-    for (int64_t n = 0; n < ATTEMPTS_MAX; n++) {
+    for (int64_t n = 0; n < MEMORY_ATTEMPTS_MAX; n++) {
         struct play p;
         bool begun;
         int seen;
@@ -336,7 +310,7 @@ static void the_reflector_recovers(void **state)
         if (!seen)
             break;
     }
-    assert_in_range(failures, 50, ATTEMPTS_MAX - 1);
+    assert_in_range(failures, 50, MEMORY_ATTEMPTS_MAX - 1);
 }
 
 /* --- Events ----------------------------------------------------------------------------------- */
