@@ -16,6 +16,11 @@
 #include "operator/local/rest.h"
 #include "operator/operator_options.h"
 
+struct ending {
+    struct loop *loop;
+    bool asked;
+};
+
 struct settings {
     const char *platform, *listen, *ledger;
     struct program_settings program;
@@ -28,6 +33,7 @@ struct settings {
     const char *agent_image, *agent_pull_policy, *agent_pull_secret;
     char own_name[HOST_NAME_MAX + 1];
     char address[PROGRAM_ADDRESS_MAX]; /* that we listen at */
+    struct ending ending;              /* no setting: whether a signal asked for it */
 };
 
 #define SETTING(form, member) ARG_##form, .offset = offsetof(struct settings, member)
@@ -70,9 +76,8 @@ static const struct arg_option options[] = {
     {.name = "agent-pull-policy",
      .kind = SETTING(TEXT, agent_pull_policy),
      .value_name = "POLICY",
-     .initial = "IfNotPresent",
      .choices = pull_policies,
-     .help = "kube: when that image, and one with a model, is pulled"},
+     .help = "kube: when that image, and one with a model, is pulled (default: IfNotPresent)"},
     {.name = "agent-pull-secret",
      .kind = SETTING(TEXT, agent_pull_secret),
      .value_name = "NAME",
@@ -104,13 +109,12 @@ static const struct arg_option options[] = {
     {.name = "release",
      .kind = SETTING(TEXT, release),
      .value_name = "NAME",
-     .initial = "spate",
-     .help = "kube: the Lease is NAME-operator, the Secret with the signing key NAME-token-key"},
+     .help = "kube: the Lease is NAME-operator, the Secret with the signing key NAME-token-key "
+             "(default: spate)"},
     {.name = "gateway-service-account",
      .kind = SETTING(TEXT, gateway_account),
      .value_name = "NAME",
-     .initial = "spate-gateway",
-     .help = "kube: the service account of gateways, in --namespace"},
+     .help = "kube: the service account of gateways, in --namespace (default: spate-gateway)"},
     PROGRAM_OPTIONS(struct settings, program),
 };
 
@@ -131,10 +135,14 @@ static void on_routes(void *user, struct routes *routes)
     endpoints_publish(user, routes);
 }
 
+/* A signal may come while the platform still waits for what it needs at its start. */
 static void on_signal(void *object, int signum)
 {
+    struct ending *ending = object;
+
     (void)signum;
-    loop_quit(object);
+    ending->asked = true;
+    loop_quit(ending->loop);
 }
 
 static void on_standby(void *user)
@@ -211,6 +219,7 @@ static int serve_kube(struct settings *settings, struct endpoints *e, struct err
         .agent_image = settings->agent_image,
         .agent_pull_policy = settings->agent_pull_policy,
         .agent_pull_secret = settings->agent_pull_secret,
+        .ending = &settings->ending.asked,
         .on_routes = on_routes,
         .on_standby = on_standby,
         .user = e,
@@ -258,6 +267,9 @@ static int check_foreign(const struct settings *settings, bool is_kube, struct e
         {"watch-namespaces", settings->watch_namespaces, true},
         {"name", settings->name, true},
         {"advertise", settings->advertise, true},
+        {"agent-pull-policy", settings->agent_pull_policy, true},
+        {"release", settings->release, true},
+        {"gateway-service-account", settings->gateway_account, true},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -291,8 +303,20 @@ static int check_local(struct settings *settings, struct err *err)
     return 0;
 }
 
+/* Not in the table of options: a default would look like a setting that local can't obey. */
+static void set_kube_defaults(struct settings *settings)
+{
+    if (settings->agent_pull_policy == NULL)
+        settings->agent_pull_policy = "IfNotPresent";
+    if (settings->release == NULL)
+        settings->release = "spate";
+    if (settings->gateway_account == NULL)
+        settings->gateway_account = "spate-gateway";
+}
+
 static int check_kube(struct settings *settings, struct err *err)
 {
+    set_kube_defaults(settings);
     if (settings->agent_image == NULL)
         return is_missing("--agent-image", err);
     if (settings->agent_pull_secret != NULL &&
@@ -345,10 +369,10 @@ static int run(struct settings *settings, struct err *err)
 
     if (r < 0)
         return r;
-    e.loop = &loop;
-    r = loop_on_signal(&loop, SIGTERM, on_signal, &loop, err);
+    e.loop = settings->ending.loop = &loop;
+    r = loop_on_signal(&loop, SIGTERM, on_signal, &settings->ending, err);
     if (r == 0)
-        r = loop_on_signal(&loop, SIGINT, on_signal, &loop, err);
+        r = loop_on_signal(&loop, SIGINT, on_signal, &settings->ending, err);
     if (r == 0)
         r = serve(settings, &e, err);
     reconciler_free(e.reconciler);
@@ -372,5 +396,7 @@ int main(int argc, char **argv)
     program_log(&operator_command, &settings.program);
     umask(077);
     r = run(&settings, &err);
+    if (settings.ending.asked && r == -ERR_CANCELLED)
+        r = 0;
     return r < 0 ? program_fail(&operator_command, 1, err_message(&err)) : 0;
 }

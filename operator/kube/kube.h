@@ -33,6 +33,7 @@ struct kube_options {
     const char *gateway_account;  /* service account of gateways */
     const char *ledger_url;
     const char *agent_image, *agent_pull_policy, *agent_pull_secret;
+    const bool *ending; /* true once we are to end: kube_new does not wait then */
     /* Where route snapshots go: takes them over. */
     void (*on_routes)(void *user, struct routes *routes);
     /* Leadership is over: who waits for routes here should ask again. */
@@ -40,7 +41,8 @@ struct kube_options {
     void *user;
 };
 
-/* Reads the credentials and fetches, or makes, the signing key: blocks, turning the loop. */
+/* Reads the credentials and fetches, or makes, the signing key: blocks, turning the loop.
+ * -ERR_CANCELLED if we are to end meanwhile. */
 int kube_new(struct kube **out, const struct kube_options *options, struct err *err);
 /* Begins to watch and to stand for leadership; `address` is where a standby reaches our endpoint.
  */

@@ -157,10 +157,13 @@ int kube_key_fetch(struct kube *kube, struct err *err)
     snprintf(f.name, sizeof(f.name), "%s-token-key", kube->options.release);
     loop_timer_init(&f.retry, ask, &f);
     ask(&f);
-    while (!f.done && f.code == 0 && clock_mono_ms(kube->platform.clock) < until_ms)
+    while (!f.done && f.code == 0 && !*kube->options.ending &&
+           clock_mono_ms(kube->platform.clock) < until_ms)
         loop_turn(kube->loop, KEY_RETRY_MS);
     loop_timer_stop(&f.retry);
     kube_call_cancel(f.call);
+    if (!f.done && *kube->options.ending)
+        return err_set(err, ERR_CANCELLED, "ended while it waited for the signing key");
     if (!f.done) {
         *err = f.err;
         return err_wrap(err, f.code != 0 ? f.code : -ERR_TIMEOUT,

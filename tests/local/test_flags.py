@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Broken command lines of every program: one line each, which says what is wrong, where, and the cure; and nothing is
 started."""
+import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 import rig as rigs
@@ -75,6 +77,8 @@ CASES = [
     ("spate-operator", [*OPERATOR, "--platform", "mars"], "--platform mars: expected one of local, kube"),
     ("spate-operator", [*OPERATOR, "--agent-image", "agent:1"],
      "--agent-image is of platform kube: leave it out, or set --platform kube"),
+    ("spate-operator", [*OPERATOR, "--release", "mine"],
+     "--release is of platform kube: leave it out, or set --platform kube"),
     ("spate-operator", ["--platform", "kube"], "--agent-image is required: see spate-operator --help"),
     ("spate-operator", ["--platform", "kube", "--agent-image", "agent:1", "--listen", "0.0.0.0:7001"],
      "--listen 0.0.0.0:7001: other operators can't reach that: set --advertise too"),
@@ -145,6 +149,24 @@ class Flags(unittest.TestCase):
         programs = [name.split()[0] for name, *_ in CASES]
         for program in ("spate", "spate-agent", "spate-gateway", "spate-operator", "spate-ledger"):
             self.assertGreaterEqual(programs.count(program), 10, program)
+
+    def test_a_signal_ends_an_operator_that_still_waits(self):
+        """For an API server that does not answer."""
+        config = self.folder / "kubeconfig"
+        config.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+            "users": [{"name": "u", "user": {"token": "secret"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": "n"}}]}))
+        operator = subprocess.Popen(
+            [str(rigs.BIN / "spate-operator"), "--platform", "kube", "--agent-image", "agent:1", "--kubeconfig",
+             str(config)], cwd=self.folder, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(operator.kill)
+        time.sleep(1)
+        self.assertIsNone(operator.poll(), "it waits")
+        operator.terminate()
+        self.assertEqual(operator.wait(10), 0)
+        operator.stderr.close()
 
     def test_what_only_starting_can_tell(self):
         """Faults that a program finds when it starts are one line of its log."""
