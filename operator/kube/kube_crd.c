@@ -65,11 +65,25 @@ int kube_crd_read(struct kube_custom **out, const json_t *object, const struct c
     return 0;
 }
 
+struct crd_object *kube_crd_known(const struct kube_custom *custom)
+{
+    return custom->object != NULL ? custom->object : custom->last;
+}
+
+void kube_crd_follow(struct kube_custom *custom, const struct kube_custom *before)
+{
+    struct crd_object *known = before == NULL ? NULL : kube_crd_known(before);
+
+    if (custom->object == NULL && custom->last == NULL && known != NULL)
+        custom->last = crd_object_ref(known);
+}
+
 void kube_crd_free(struct kube_custom *custom)
 {
     if (custom == NULL)
         return;
     crd_object_unref(custom->object);
+    crd_object_unref(custom->last);
     mem_free(custom->fault);
     mem_free(custom);
 }

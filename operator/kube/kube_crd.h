@@ -12,11 +12,16 @@
 struct kube_custom {
     struct crd_object *object; /* NULL: see fault */
     char *fault;               /* NULL: none */
+    struct crd_object *last;   /* with a fault: as it could be read last; NULL: never */
 };
 
 /* Fails without memory only. The caller owns *out. */
 int kube_crd_read(struct kube_custom **out, const json_t *object, const struct crd_kind *kind,
                   const struct kube_meta *meta, struct err *err);
+/* What follows `before` (NULL: nothing) remembers how it could be read last. */
+void kube_crd_follow(struct kube_custom *custom, const struct kube_custom *before);
+/* As it was told last, or is to be told now; NULL: it could never be read. */
+struct crd_object *kube_crd_known(const struct kube_custom *custom);
 void kube_crd_free(struct kube_custom *custom); /* NULL is allowed */
 
 #endif

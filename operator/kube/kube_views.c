@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is watched, and telling it: nothing before all views are complete, then everything. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "operator/common/must.h"
 #include "operator/kube/kube_private.h"
-#include "operator/reconcile/must.h"
 
 static const struct kube_resource pods_resource = {"", "v1", "pods", true};
 static const struct kube_resource nodes_resource = {"", "v1", "nodes", false};
@@ -48,21 +49,51 @@ static void tell_custom(const struct kube *kube, enum platform_change change,
                   LOG_STR("fault", custom->fault));
 }
 
-static void custom_changed(struct kube *kube, enum kube_change change,
-                           const struct kube_entry *entry)
+/* Pods of a model that could not be read were not told of; now they are. */
+static void tell_pods_of(struct kube *kube, const struct crd_object *model)
 {
-    static const enum platform_change changes[] = {
-        [KUBE_ADDED] = PLATFORM_ADDED,
-        [KUBE_MODIFIED] = PLATFORM_MODIFIED,
-        [KUBE_DELETED] = PLATFORM_DELETED,
-    };
+    char owner_key[2 * CRD_NAME_MAX + 2];
 
-    const struct kube_custom *custom = entry->object;
+    snprintf(owner_key, sizeof(owner_key), "%s/%s", model->name_space, model->name);
+    for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
+        if (!kube_view_has_agents(view))
+            continue;
+        for (const struct kube_entry *at = kube_store_index_first(
+                 kube_informer_store(view->informer), KUBE_BY_OWNER, str_of(owner_key));
+             at != NULL; at = kube_store_index_next(at, KUBE_BY_OWNER))
+            kube_pods_tell(kube, at);
+    }
+}
 
-    if (change == KUBE_DELETED && custom->object != NULL)
-        kube_budget_forget(kube, custom->object);
+/* Gone for good: told of in the form in which it was told of last. */
+static void custom_deleted(struct kube *kube, const struct kube_custom *custom)
+{
+    struct crd_object *known = kube_crd_known(custom);
+
+    if (known == NULL)
+        return;
+    kube_budget_forget(kube, known);
     if (kube->synced && !kube->closing)
-        tell_custom(kube, changes[change], entry);
+        kube->platform.handler->on_object(kube->platform.user, PLATFORM_DELETED, known);
+}
+
+static void custom_changed(struct kube *kube, enum kube_change change,
+                           const struct kube_entry *entry, const struct kube_custom *before)
+{
+    struct kube_custom *custom = entry->object;
+    bool was_known = before != NULL && kube_crd_known(before) != NULL;
+    bool was_held = before != NULL && before->object == NULL;
+
+    if (change == KUBE_DELETED) {
+        custom_deleted(kube, custom);
+        return;
+    }
+    kube_crd_follow(custom, before);
+    if (!kube->synced || kube->closing)
+        return;
+    tell_custom(kube, was_known ? PLATFORM_MODIFIED : PLATFORM_ADDED, entry);
+    if (was_held && custom->object != NULL && custom->object->kind->id == CRD_MODEL_DEPLOYMENT)
+        tell_pods_of(kube, custom->object);
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -75,7 +106,7 @@ static void on_change(void *user, enum kube_change change, const struct kube_ent
 
     (void)unseen;
     if (view->kind != NULL)
-        custom_changed(kube, change, entry);
+        custom_changed(kube, change, entry, before);
     else if (view == kube->nodes)
         kube_node_changed(kube, change, entry, before);
     else if (view == kube->gateways)
@@ -213,6 +244,15 @@ static int open_namespace(struct kube *kube, struct str name_space, struct err *
                              STR(KUBE_LABEL_COMPONENT "=" KUBE_COMPONENT_AGENT), err);
 }
 
+static bool is_watched(const struct kube *kube, struct str name_space)
+{
+    for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
+        if (str_eq(view->name_space, name_space))
+            return true;
+    }
+    return false;
+}
+
 static int open_namespaces(struct kube *kube, struct err *err)
 {
     struct str rest = str_of(kube->options.watch_namespaces);
@@ -226,6 +266,9 @@ static int open_namespaces(struct kube *kube, struct err *err)
 
         if (!str_is_dns_label(name))
             r = err_set(err, ERR_INVALID, "--watch-namespaces: '%.*s' is no name of a namespace",
+                        STR_ARG(name));
+        else if (is_watched(kube, name))
+            r = err_set(err, ERR_INVALID, "--watch-namespaces: '%.*s' is there twice",
                         STR_ARG(name));
         else if (++count > KUBE_NAMESPACES_MAX)
             r = err_set(err, ERR_LIMIT,
