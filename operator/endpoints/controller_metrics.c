@@ -5,18 +5,18 @@
 
 #define CONTROLLER "modeldeployment"
 
-enum { TOTAL, ERRORS, SECONDS, WORKERS_MAX, WORKERS, DEPTH, ADDS, RETRIES };
+enum { TOTAL, ERRORS, SECONDS, WORKERS_MAX, DEPTH, ADDS, RETRIES };
 
 static const double second_buckets[] = {0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5};
 
 const struct metric_info endpoints_controller_table[ENDPOINTS_CONTROLLER_COUNT] = {
     [TOTAL] = {"controller_runtime_reconcile_total",
                METRIC_COUNTER,
-               "Reconciles of one model, by result.",
-               {"controller", "result"}},
+               "Reconciles of one model.",
+               {"controller"}},
     [ERRORS] = {"controller_runtime_reconcile_errors_total",
                 METRIC_COUNTER,
-                "Reconciles of which a command failed.",
+                "Commands of reconciles that failed, stale views left out.",
                 {"controller"}},
     [SECONDS] = {.name = "controller_runtime_reconcile_time_seconds",
                  .type = METRIC_HISTOGRAM,
@@ -28,10 +28,6 @@ const struct metric_info endpoints_controller_table[ENDPOINTS_CONTROLLER_COUNT] 
                      METRIC_GAUGE,
                      "Reconciles at the same time, at most.",
                      {"controller"}},
-    [WORKERS] = {"controller_runtime_active_workers",
-                 METRIC_GAUGE,
-                 "Reconciles at this moment.",
-                 {"controller"}},
     [DEPTH] = {"workqueue_depth", METRIC_GAUGE, "Keys ready or waiting.", {"name"}},
     [ADDS] = {"workqueue_adds_total", METRIC_COUNTER, "Times that a key became ready.", {"name"}},
     [RETRIES] = {"workqueue_retries_total",
@@ -41,13 +37,6 @@ const struct metric_info endpoints_controller_table[ENDPOINTS_CONTROLLER_COUNT] 
 };
 
 static const char *const controller[] = {CONTROLLER};
-
-static void set_result(const struct endpoints *e, const char *result, uint64_t value)
-{
-    const char *const labels[] = {CONTROLLER, result};
-
-    metric_set(metric_series(e->controller[TOTAL], labels), (double)value);
-}
 
 static void set_figure(const struct endpoints *e, int row, uint64_t value)
 {
@@ -60,13 +49,9 @@ static void collect(void *object)
     struct reconciler_stats stats;
 
     reconciler_stats(e->reconciler, &stats);
-    set_result(e, "success", stats.passes);
-    set_result(e, "error", stats.failures);
-    set_result(e, "requeue", stats.conflicts);
-    set_result(e, "requeue_after", 0);
+    set_figure(e, TOTAL, stats.passes);
     set_figure(e, ERRORS, stats.failures);
     set_figure(e, WORKERS_MAX, 1);
-    set_figure(e, WORKERS, 0); /* nothing is collected while one runs */
     set_figure(e, DEPTH, stats.queued);
     set_figure(e, ADDS, stats.keys_added);
     set_figure(e, RETRIES, stats.keys_retried);

@@ -93,7 +93,7 @@ int endpoints_metrics_open(struct endpoints *e, struct err *err);
 
 /* The rows of spate_operator_*, for the reference page. */
 enum { ENDPOINTS_METRIC_COUNT = 15 };
-enum { ENDPOINTS_CONTROLLER_COUNT = 8 };
+enum { ENDPOINTS_CONTROLLER_COUNT = 7 };
 extern const struct metric_info endpoints_controller_table[ENDPOINTS_CONTROLLER_COUNT];
 extern const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT];
 
