@@ -2,10 +2,10 @@
 /* A price version to the ledger: see ledger_prices.h. */
 #include "operator/common/ledger_prices.h"
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "wire/prices.h"
 
-enum { LEDGER_URL_MAX = 4096, LEDGER_TIMEOUT_MS = 10 * 1000 };
+enum { LEDGER_URL_MAX = 4096, LEDGER_TIMEOUT_MS = 10 * 1000, ANSWER_SHOWN = 200 };
 
 struct posting {
     struct results *results;
@@ -21,8 +21,8 @@ static void posted(void *user, int status, struct str body, const struct err *er
     if (err != NULL)
         r = err_set(&failure, err->code, "%s", err_message(err));
     else if (status != 200 && status != 201)
-        r = err_set(&failure, ERR_NETWORK, "the ledger answered with status %d: %.200s", status,
-                    body.len > 0 ? body.ptr : "");
+        r = err_set(&failure, ERR_NETWORK, "the ledger answered with status %d: %.*s", status,
+                    STR_ARG(str_slice(body, 0, ANSWER_SHOWN)));
     results_add(posting->results, posting->ticket, r, &failure, STR_NONE);
     mem_free(posting);
 }

@@ -5,8 +5,8 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "operator/common/must.h"
 #include "operator/endpoints/endpoints.h"
-#include "operator/reconcile/must.h"
 
 #define SUBJECT_PREFIX "gateway/"
 
@@ -117,8 +117,9 @@ static bool authenticate(const struct endpoints *e, struct http_exchange *x,
 {
     struct err err = {0};
     struct str subject;
-    int r = token_verify(claims, http_bearer_token(&x->headers), e->host.signer->key.public_key,
-                         TOKEN_AUDIENCE_OPERATOR, clock_wall_ms(clock_system()) / 1000, &err);
+    int r =
+        token_verify(claims, http_bearer_token(&x->headers), e->host.signer->key.public_key,
+                     TOKEN_AUDIENCE_OPERATOR, clock_wall_ms(e->host.signer->clock) / 1000, &err);
 
     if (r < 0) {
         refuse_gateway(x, err_message(&err));

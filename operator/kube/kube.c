@@ -3,8 +3,8 @@
 #include "operator/kube/kube.h"
 
 #include "base/log.h"
+#include "operator/common/must.h"
 #include "operator/kube/kube_private.h"
-#include "operator/reconcile/must.h"
 
 #define USER_AGENT      "spate-operator/" SPATE_VERSION
 #define CONTROLLER_NAME "spate.dev/operator"
@@ -15,6 +15,14 @@ static void alarm_rings(void *object)
 
     if (!kube->closing)
         kube->platform.handler->on_alarm(kube->platform.user);
+}
+
+static void api_trouble(void *user, const struct err *err)
+{
+    (void)user;
+    log_warn("the credentials for the API server can't be renewed; the old ones are used as long "
+             "as they last",
+             LOG_ERR(err));
 }
 
 static int open_api(struct kube *kube, struct err *err)
@@ -37,6 +45,7 @@ static int open_api(struct kube *kube, struct err *err)
                          .rng = kube->platform.rng,
                          .metrics = options->metrics,
                          .user_agent = USER_AGENT,
+                         .on_trouble = api_trouble,
                      },
                      err);
     if (r < 0)

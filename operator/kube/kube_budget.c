@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "operator/common/must.h"
 #include "operator/kube/kube_manifest.h"
 #include "operator/kube/kube_private.h"
-#include "operator/reconcile/must.h"
 
 #define FIELD_MANAGER "spate-operator-budget"
 

@@ -8,9 +8,9 @@
 
 #include "base/log.h"
 #include "operator/common/ledger_prices.h"
+#include "operator/common/must.h"
 #include "operator/kube/kube_private.h"
 #include "operator/kube/kube_source.h"
-#include "operator/reconcile/must.h"
 
 enum { STATUS_BYTES_MAX = 3 << 20 };
 
@@ -322,7 +322,12 @@ static void agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid)
     struct kube *kube = kube_of(p);
     const struct kube_entry *entry = kube_pod_by_uid(kube, pod_uid);
     const struct kube_pod *pod = entry == NULL ? NULL : entry->object;
+    struct err err = {0};
 
+    if (check_lead(kube, &err) < 0) { /* a drain can't be undone */
+        results_add(&kube->results, ticket, -ERR_BUSY, &err, STR_NONE);
+        return;
+    }
     agents_drain(&kube->agents, ticket, pod_uid, pod != NULL ? pod->address : STR_NONE);
     if (entry != NULL)
         keep_from_eviction(kube, entry);
@@ -343,12 +348,15 @@ static void prices_post(struct platform *p, uint64_t ticket, struct str json)
     struct err err = {0};
     int r;
 
-    if (kube->options.ledger_url != NULL) {
+    if (kube->options.ledger_url == NULL)
+        r = err_set(&err, ERR_NOT_FOUND, "no ledger is known: set --ledger");
+    else
+        r = check_lead(kube, &err);
+    if (r == 0) {
         ledger_prices_post(kube->fetcher, &kube->signer, &kube->results, ticket,
                            str_of(kube->options.ledger_url), json);
         return;
     }
-    r = err_set(&err, ERR_NOT_FOUND, "no ledger is known: set --ledger");
     results_add(&kube->results, ticket, r, &err, STR_NONE);
 }
 

@@ -8,12 +8,14 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "operator/common/must.h"
 #include "operator/kube/kube_private.h"
-#include "operator/reconcile/must.h"
 
 #define EXTRA_POD "authentication.kubernetes.io/pod-name"
 
-enum { REVIEWS_MAX = 256, REVIEW_BYTES_MAX = 32 << 10 };
+/* Few at a time: whoever asks has proved nothing yet, and pods are created by the same API server.
+ */
+enum { REVIEWS_MAX = 16, REVIEW_BYTES_MAX = 32 << 10 };
 
 static const struct kube_resource reviews_resource = {"authentication.k8s.io", "v1", "tokenreviews",
                                                       false};
@@ -55,6 +57,7 @@ void kube_gateways_tell(struct kube *kube)
     struct str names[KUBE_GATEWAYS_MAX];
     const struct kube_entry *entry;
     int count = 0;
+    int left_out = 0;
 
     if (!kube->synced || kube->closing) {
         if (kube->closing)
@@ -64,12 +67,21 @@ void kube_gateways_tell(struct kube *kube)
     for (size_t at = 0;
          (entry = kube_store_next(kube_informer_store(kube->gateways->informer), &at)) != NULL;) {
         kube_pod_note_node(kube, entry->object);
-        if (is_alive(kube, entry->object) && count < KUBE_GATEWAYS_MAX)
+        if (!is_alive(kube, entry->object))
+            continue;
+        if (count < KUBE_GATEWAYS_MAX)
             names[count++] = entry->name;
+        else
+            left_out++;
     }
     qsort(names, (size_t)count, sizeof(*names), compare_names);
     if (is_as_told(kube, names, count))
         return;
+    if (left_out > 0)
+        log_error(
+            "there are more gateways than can be waited for; a pod that goes may break streams "
+            "of the others: run fewer",
+            LOG_I64("left_out", left_out), LOG_I64("at_most", KUBE_GATEWAYS_MAX));
     forget_names(kube);
     for (; kube->gateway_count < count; kube->gateway_count++)
         kube->gateway_names[kube->gateway_count] = must_text(names[kube->gateway_count]);
@@ -135,7 +147,7 @@ static int check_status(const struct kube_review *review, const json_t *status, 
         return err_set(err, ERR_DENIED, "the credential is not of the pod %s", review->name);
     entry = kube_store_get(kube_informer_store(kube->gateways->informer), str_of(kube->name_space),
                            str_of(review->name));
-    if (kube->synced && entry == NULL)
+    if (entry == NULL)
         return err_set(err, ERR_DENIED,
                        "no pod %s with the label " KUBE_LABEL_COMPONENT "=" KUBE_COMPONENT_GATEWAY
                        " is known in namespace %s",
@@ -205,8 +217,13 @@ void kube_gateway_admit(void *user, struct str credential, struct str name, endp
     struct err err = {0};
     int r;
 
-    if (!has_room(kube)) {
+    if (!kube->synced)
+        r = err_set(&err, ERR_BUSY, "the views of the cluster are not complete yet");
+    else if (!has_room(kube))
         r = err_set(&err, ERR_BUSY, "too many credentials are being checked");
+    else
+        r = 0;
+    if (r < 0) {
         done(done_user, r, &err);
         return;
     }

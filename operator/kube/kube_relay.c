@@ -6,8 +6,8 @@
  */
 #include <stdio.h>
 
+#include "operator/common/must.h"
 #include "operator/kube/kube_private.h"
-#include "operator/reconcile/must.h"
 
 enum { RELAYS_MAX = 1024, RELAY_CONNECT_MS = 1000, RELAY_TARGET_MAX = 4096 };
 

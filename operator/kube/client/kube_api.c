@@ -186,8 +186,3 @@ const char *kube_api_namespace(const struct kube_api *api)
 {
     return api->config->name_space;
 }
-
-const char *kube_api_host(const struct kube_api *api)
-{
-    return api->host;
-}

@@ -58,8 +58,6 @@ int kube_api_new(struct kube_api **out, const struct kube_api_options *options, 
 void kube_api_close(struct kube_api *api);
 /* The namespace of the context, or of the pod we run in. */
 const char *kube_api_namespace(const struct kube_api *api);
-/* host:port, for messages and metrics */
-const char *kube_api_host(const struct kube_api *api);
 
 /* Once, unless cancelled; never inside the call that started it. */
 typedef void (*kube_done_fn)(void *user, const struct kube_answer *answer);

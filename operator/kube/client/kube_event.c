@@ -89,19 +89,15 @@ static void make_room(struct kube_events *e)
 static void drop_full_buckets(struct kube_events *e, int64_t now_us)
 {
     struct map_entry *slot;
-    bool found = true;
 
-    while (found) { /* removing moves slots: begin anew after each */
-        found = false;
-        for (size_t at = 0; !found && (slot = map_next(&e->buckets, &at)) != NULL;) {
-            struct kube_bucket *bucket = slot->value;
+    for (size_t at = 0; (slot = map_next(&e->buckets, &at)) != NULL;) {
+        struct kube_bucket *bucket = slot->value;
 
-            if (bucket->free_at_us > now_us)
-                continue;
-            (void)map_remove(&e->buckets, (struct str){slot->key, slot->key_len});
-            mem_free(bucket);
-            found = true;
-        }
+        if (bucket->free_at_us > now_us)
+            continue;
+        (void)map_remove(&e->buckets, (struct str){slot->key, slot->key_len});
+        mem_free(bucket);
+        at--; /* a removal may shift an entry into its place */
     }
 }
 

@@ -140,7 +140,6 @@ int kube_reflector_on_bytes(struct kube_reflector *r, struct str bytes)
     if (!r->busy)
         return -ERR_CANCELLED;
     r->byte_ms = kube_reflector_now(r);
-    r->life_ms = r->byte_ms;
     if (r->phase == KUBE_REFLECTOR_PAGES)
         result = kube_list_feed(&r->list, bytes, &err);
     else
@@ -229,8 +228,6 @@ void kube_reflector_on_done(struct kube_reflector *r, const struct kube_answer *
     if (!r->busy)
         return; /* a callback wanted another list */
     r->busy = false;
-    if (verdict == KUBE_VERDICT_ENDED)
-        r->life_ms = kube_reflector_now(r);
     if (r->phase == KUBE_REFLECTOR_STREAM_LIST && verdict == KUBE_VERDICT_USELESS && refused)
         r->streaming_refused = true;
     if (err.code == ERR_OK)
@@ -319,7 +316,6 @@ int kube_reflector_new(struct kube_reflector **out, const struct kube_reflector_
         return err_no_memory(err);
     r->options = *options;
     set_times(&r->options.times);
-    r->life_ms = -1;
     r->backoff.first_ms = (int64_t)r->options.times.backoff_first_ms;
     r->backoff.max_ms = (int64_t)r->options.times.backoff_max_ms;
     r->expiry_backoff = r->backoff;
@@ -361,11 +357,6 @@ void kube_reflector_start(struct kube_reflector *r)
 bool kube_reflector_synced(const struct kube_reflector *r)
 {
     return r->synced;
-}
-
-int64_t kube_reflector_age_ms(const struct kube_reflector *r)
-{
-    return r->life_ms < 0 ? -1 : kube_reflector_now(r) - r->life_ms;
 }
 
 const struct kube_reflector_counts *kube_reflector_counts(const struct kube_reflector *r)

@@ -97,8 +97,6 @@ void kube_reflector_on_done(struct kube_reflector *r, const struct kube_answer *
 void kube_reflector_on_wake(struct kube_reflector *r);
 
 bool kube_reflector_synced(const struct kube_reflector *r);
-/* How long ago the last sign of life of the server came (event, bookmark, list); -1: never. */
-int64_t kube_reflector_age_ms(const struct kube_reflector *r);
 const struct kube_reflector_counts *kube_reflector_counts(const struct kube_reflector *r);
 /* The version that a watch would go on from; empty: a list comes next. */
 const char *kube_reflector_version(const struct kube_reflector *r);

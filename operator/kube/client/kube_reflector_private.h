@@ -61,8 +61,7 @@ struct kube_reflector {
     int64_t deadline_ms; /* we end it ourselves */
 
     int64_t again_ms;
-    int64_t life_ms; /* the last sign of life; -1: never */
-    int useless;     /* in a row */
+    int useless; /* in a row */
     struct kube_backoff backoff;
     struct kube_backoff expiry_backoff;
     bool expired_lately; /* without a healthy watch since */
