@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "wire/stream.h"
 
 enum { CALL_TIMEOUT_MS = STREAM_SILENCE_MS };

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 enum { VERSION_TEXT_MAX = 64 };
 

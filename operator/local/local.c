@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "operator/common/must.h"
 #include "operator/local/local_private.h"
-#include "operator/reconcile/must.h"
 
 /* --- views ------------------------------------------------------------------------------------ */
 

@@ -9,8 +9,8 @@
 
 #include "base/log.h"
 #include "operator/common/ledger_prices.h"
+#include "operator/common/must.h"
 #include "operator/local/local_private.h"
-#include "operator/reconcile/must.h"
 
 #define FILE_SCHEME "file://"
 

@@ -14,8 +14,8 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "operator/common/must.h"
 #include "operator/local/local_private.h"
-#include "operator/reconcile/must.h"
 
 enum { SECRET_BYTES = 32, SMALL_FILE_MAX = 64 << 10 };
 

@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "operator/common/must.h"
 #include "operator/local/pods_private.h"
-#include "operator/reconcile/must.h"
 
 /* --- telling ---------------------------------------------------------------------------------- */
 

@@ -13,8 +13,8 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "crd/model_deployment.h"
+#include "operator/common/must.h"
 #include "operator/local/pods_private.h"
-#include "operator/reconcile/must.h"
 
 #define FILE_SCHEME "file://"
 

@@ -5,7 +5,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 /* --- who calls -------------------------------------------------------------------------------- */
 

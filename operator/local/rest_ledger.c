@@ -2,8 +2,8 @@
 /* Reports and runs: asked of the ledger under the operator's own token, passed on as they come. */
 #include <string.h>
 
+#include "operator/common/must.h"
 #include "operator/local/rest.h"
-#include "operator/reconcile/must.h"
 
 enum { LEDGER_URL_MAX = 8192, LEDGER_TIMEOUT_MS = 60 * 1000 };
 

@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "operator/common/must.h"
 #include "operator/local/rest.h"
-#include "operator/reconcile/must.h"
 
 struct log_stream {
     struct http_exchange *x;

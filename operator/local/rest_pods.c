@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "operator/common/must.h"
 #include "operator/local/rest.h"
-#include "operator/reconcile/must.h"
 
 static void put_time(struct json_writer *w, const char *key, int64_t wall_ms)
 {

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 enum { KEY_MAX = 256, OBJECT_TEXT_MAX = 16 << 20 };
 

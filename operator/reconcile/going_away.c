@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 /* It will go whoever agrees. */
 static bool is_forced(const struct pass *p, const struct world_pod *pod)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 enum { PASS_ARENA_BYTES = 64 << 20 };
 

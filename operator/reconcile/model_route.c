@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 enum { ROUTE_ARENA_BYTES = 1 << 20, ROUTE_REST_MS = 10 * 1000, ROUTE_CONDITIONS = 3 };
 

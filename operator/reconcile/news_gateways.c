@@ -2,7 +2,7 @@
 /* News from gateways: who there is, what they carry, which routes are in force there. */
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "operator/reconcile/pass.h"
 
 /* A gateway that falls silent holds the size of every model. */

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "operator/reconcile/pass.h"
 
 static void fail(struct reconciler *r, const struct call *call,

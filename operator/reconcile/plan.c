@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 struct counts {
     int64_t current;       /* pods of the present settings that stay */

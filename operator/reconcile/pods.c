@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 struct crd_pod *pass_next_pod(struct pass *p, struct str name)
 {

@@ -11,7 +11,7 @@
 
 #include "base/hash.h"
 #include "crd/tenant.h"
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "wire/prices.h"
 
 enum { PRICES_ARENA_BYTES = 4 << 20, PRICES_REST_MS = 10 * 1000 };

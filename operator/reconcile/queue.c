@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 enum { NOT_WAITING = -1 };
 

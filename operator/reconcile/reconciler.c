@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "operator/reconcile/pass.h"
 
 enum { CALLS_MAX = 1 << 20 };

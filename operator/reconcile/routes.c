@@ -10,7 +10,7 @@
 
 #include "base/hash.h"
 #include "crd/tenant.h"
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 enum { ROUTES_ARENA_BYTES = 256 << 20, ROUTES_TEXT_BYTES = 256 << 20 };
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 void pass_decision(struct pass *p, int64_t from, int64_t to, const char *reason, const char *text)
 {

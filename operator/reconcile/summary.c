@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 struct str pass_text(struct pass *p, const char *format, ...)
 {

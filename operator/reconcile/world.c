@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 
 void world_init(struct world *w)
 {

@@ -2,7 +2,7 @@
 /* Short names: which models and routes claim one, and whose it is. */
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "operator/reconcile/world.h"
 
 static bool is_same(const struct world_claimant *a, const struct world_claimant *b)

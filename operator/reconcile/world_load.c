@@ -2,7 +2,7 @@
 /* Gateways and what they said about the load. */
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "operator/reconcile/world.h"
 
 struct world_gateway *world_gateway_find(struct world *w, struct str name)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "operator/reconcile/world.h"
 
 struct world_route *world_route_find(const struct world *w, struct str key)

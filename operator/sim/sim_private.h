@@ -4,7 +4,7 @@
 #define SPATE_OPERATOR_SIM_PRIVATE_H
 
 #include "base/map.h"
-#include "operator/reconcile/must.h"
+#include "operator/common/must.h"
 #include "operator/sim/sim.h"
 
 enum {
