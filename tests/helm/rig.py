@@ -14,13 +14,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 
 from testbed import binaries  # noqa: E402
+from testbed import helm as tools  # noqa: E402
 from testbed.cluster import Cluster  # noqa: E402
 from testbed.machine import wait_for  # noqa: E402
 
 __all__ = ["CHART", "Cluster", "HELMS", "ROOT", "Server", "helm", "parse_objects", "parse_values", "render", "wait_for"]
 
 CHART = ROOT / "helm" / "spate"
-HELMS = ("helm3", "helm4")
+HELMS = tools.VERSIONS
 # Helm built from source does not know which Kubernetes it belongs to.
 KUBE_VERSION = "1.36.3"
 # What kubectl remembers of a server must not be kept for the next one at the same address.
@@ -37,13 +38,7 @@ def run(program, *arguments, text=None, environment=None):
 
 def helm(version, *arguments, values=None, environment=None):
     """values: a tree, as of a values file."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder) / "values.json"
-        file.write_text(json.dumps(values or {}))
-        more = ("--values", file) if values is not None else ()
-        # What helm keeps of its own must not come from, or go to, the home of whoever runs the tests.
-        own = {f"HELM_{what}_HOME": folder for what in ("CACHE", "CONFIG", "DATA")}
-        return run(version, *arguments, *more, environment=own | (environment or {}))
+    return tools.helm(PROGRAMS, version, *arguments, values=values, kubeconfig=(environment or {}).get("KUBECONFIG", os.devnull))
 
 
 def render(version, values=None, release="spate", namespace="spate", arguments=()):

@@ -2,8 +2,6 @@
 """Spate on a test cluster with its operators and its ledger outside, where a test can kill and freeze them: gateways and
 agents are pods, as the chart makes them."""
 import base64
-import http.client
-import json
 import os
 import pathlib
 import signal
@@ -14,28 +12,15 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
 
+import product  # noqa: E402
 import rig  # noqa: E402
+from product import BIN  # noqa: E402
 from rig import wait_for  # noqa: E402
 
-BIN = pathlib.Path(os.environ.get("SPATE_BIN", ROOT / "build" / "dev" / "bin"))
 NAMESPACE = "spate-system"
 TAG = "test"
-KEY = "sk-test-acme"
+BROOK = f"oci://{product.image('brook', TAG)}"
 AUDIENCE = "spate-operator"
-
-
-def image(name):
-    return f"spate.invalid/{name}:{TAG}"
-
-
-def request_json(address, method, path, body=None, token=None, timeout=30):
-    connection = http.client.HTTPConnection(address, timeout=timeout)
-    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
-    connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    connection.close()
-    return answer.status, json.loads(text) if text.startswith("{") else text
 
 
 class Program:
@@ -89,17 +74,10 @@ class System:
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=definitions)
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "modeldeployments.spate.dev",
                      "tenants.spate.dev", "pricebooks.spate.dev")
-        self.load_images("agent", "brook", "gateway")
+        product.load_images(self.cluster, ("agent", "brook", "gateway"), TAG)
 
     def kubectl(self, *arguments, **options):
         return rig.api.kubectl(self.cluster.plan, *arguments, **options)
-
-    def load_images(self, *names):
-        folder = self.folder / "images"
-        subprocess.run([sys.executable, str(ROOT / "images" / "build.py"), *names, "--out", str(folder), "--programs", str(BIN),
-                        "--tag", TAG], check=True, capture_output=True)
-        for name in names:
-            self.cluster.load(folder / f"{name}.tar")
 
     def close(self):
         for program in self.programs.values():
@@ -114,7 +92,7 @@ class System:
         ledger = self.programs.get("ledger")
         program = Program(self.folder, name, "spate-operator", "--platform", "kube", "--kubeconfig",
                           str(self.cluster.plan.kubeconfig), "--namespace", NAMESPACE, "--name", name, "--listen", listen,
-                          "--agent-image", image("agent"), "--agent-pull-policy", "Never",
+                          "--agent-image", product.image("agent", TAG), "--agent-pull-policy", "Never",
                           *(["--ledger", f"http://{ledger.address}"] if ledger else []), *arguments)
         self.programs[name] = program
         return program
@@ -141,7 +119,7 @@ class System:
 
     def make_gateway(self, name="gateway-0", account="spate-gateway", component="gateway"):
         container = rig.restricted({
-            "name": "gateway", "image": image("gateway"), "imagePullPolicy": "Never",
+            "name": "gateway", "image": product.image("gateway", TAG), "imagePullPolicy": "Never",
             "args": ["--state", "/var/lib/spate", "--name", name, "--listen", "0.0.0.0:8080", "--operator",
                      f"http://operator.{NAMESPACE}:7001", "--ledger", f"http://{self.programs['ledger'].address}",
                      "--credential-file", "/var/run/secrets/spate/token"],
@@ -165,28 +143,8 @@ class System:
     def apply(self, *objects):
         rig.api.apply(self.cluster.plan, *objects)
 
-    def model(self, name, namespace, uri=None, engine=None, **scaling):
-        return {"apiVersion": "spate.dev/v1alpha1", "kind": "ModelDeployment",
-                "metadata": {"name": name, "namespace": namespace},
-                "spec": {"model": {"uri": uri or f"oci://{image('brook')}"}, "engine": engine or {},
-                         "scaling": {"minReplicas": 0, "maxReplicas": 4, "scaleDownDelaySeconds": 2} | scaling}}
-
-    def tenant(self, name, *namespaces):
-        import hashlib
-        return {"apiVersion": "spate.dev/v1alpha1", "kind": "Tenant", "metadata": {"name": name},
-                "spec": {"namespaces": list(namespaces),
-                         "keys": [{"id": "k1", "sha256": hashlib.sha256(KEY.encode()).hexdigest()}]}}
-
-    def pods_of(self, kube, model):
-        """Those that are not on their way out, by name."""
-        found = kube.get("pods", "--selector", f"spate.dev/model={model}")["items"]
-        return {pod["metadata"]["name"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
-
-    def conditions(self, kube, model):
-        status = kube.get("modeldeployment", model).get("status", {})
-        return {row["type"]: row for row in status.get("conditions", ())}
+    def model(self, name, namespace, uri=BROOK, **more):
+        return product.model(name, namespace, uri, **more)
 
     def holder(self):
-        """Name of the operator in the Lease; empty: nobody."""
-        identity = self.kube.run("get", "lease", "spate-operator", "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
-        return identity.partition("_")[0]
+        return product.holder(self.kube)

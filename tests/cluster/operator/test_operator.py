@@ -7,7 +7,7 @@ import time
 import unittest
 
 import system
-from system import rig, wait_for
+from system import product, rig, wait_for
 
 TAKEOVER_LIMIT_S = 8
 READY_S = 60
@@ -45,18 +45,17 @@ class Operator(unittest.TestCase):
         self.system.kubectl("delete", "namespace", self.kube.namespace, "--wait=false")
 
     def pods(self, model="brook"):
-        return self.system.pods_of(self.kube, model)
+        return product.pods_of(self.kube, model)
 
     def condition(self, name, model="brook"):
-        return self.system.conditions(self.kube, model).get(name, {})
+        return product.conditions(self.kube, model).get(name, {})
 
     def wait_ready(self, model="brook", count=1):
         wait_for(lambda: sum(map(rig.is_ready, self.pods(model).values())) == count and
                  self.condition("Ready", model).get("status") == "True", READY_S, f"{count} ready pods of {model}")
 
-    def ask(self, model, text="What is 345 + 678?"):
-        return system.request_json(self.gateway, "POST", "/v1/chat/completions", token=system.KEY, timeout=60, body={
-            "model": model, "messages": [{"role": "user", "content": text}], "max_tokens": 16, "temperature": 0})
+    def ask(self, model):
+        return product.ask(self.gateway, model)
 
     # A model and its pods
 
@@ -89,7 +88,7 @@ class Operator(unittest.TestCase):
         self.wait_ready()
 
     def test_a_model_answers_from_zero(self):
-        self.system.apply(self.system.model("brook", self.kube.namespace), self.system.tenant("acme", self.kube.namespace))
+        self.system.apply(self.system.model("brook", self.kube.namespace), product.tenant("acme", self.kube.namespace))
         wait_for(lambda: self.condition("NameAccepted").get("status") == "True", 20, "the model's conditions")
         self.assertEqual(self.pods(), {})
         name = f"{self.kube.namespace}/brook"
@@ -134,7 +133,7 @@ class Operator(unittest.TestCase):
     def test_a_node_that_falls_silent_is_left_at_once(self):
         """Long before Kubernetes knows it: the gateways miss its pods. The stream goes on elsewhere."""
         self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=1, maxReplicas=1),
-                          self.system.tenant("acme", self.kube.namespace))
+                          product.tenant("acme", self.kube.namespace))
         self.wait_ready()
         name, pod = next(iter(self.pods().items()))
         node = pod["spec"]["nodeName"]
@@ -147,8 +146,8 @@ class Operator(unittest.TestCase):
         wait_for(lambda: self.ask(model)[0] == 200, 60, "a first answer")
         request = {"model": model, "messages": [{"role": "user", "content": "Count."}], "max_tokens": 4000, "ignore_eos": True,
                    "temperature": 0}
-        thread = threading.Thread(target=lambda: answers.append(system.request_json(
-            self.gateway, "POST", "/v1/chat/completions", request, system.KEY, timeout=120)))
+        thread = threading.Thread(target=lambda: answers.append(product.request_json(
+            self.gateway, "POST", "/v1/chat/completions", request, product.KEY, timeout=120)))
         thread.start()
         time.sleep(0.5)
         began = time.monotonic()
@@ -215,7 +214,7 @@ class Operator(unittest.TestCase):
         for _ in range(3):
             leader = self.system.programs[self.system.holder()]
             other = next(program for program in self.operators if program.name != leader.name)
-            self.assertEqual(system.request_json(other.address, "GET", "/ready")[0], 200)
+            self.assertEqual(product.request_json(other.address, "GET", "/ready")[0], 200)
             leader.kill()
             began = time.monotonic()
             wait_for(lambda: self.system.holder() == other.name, TAKEOVER_LIMIT_S, "the takeover")
@@ -251,7 +250,7 @@ class Operator(unittest.TestCase):
 
     def test_only_gateways_get_tokens(self):
         def refusal(token, gateway="gateway-0"):
-            status, body = system.request_json(self.operators[0].address, "POST", "/internal/v1/token", {"gateway": gateway}, token)
+            status, body = product.request_json(self.operators[0].address, "POST", "/internal/v1/token", {"gateway": gateway}, token)
             return status, body.get("message", "")
 
         self.assertEqual(refusal(None)[0], 401)
@@ -265,7 +264,7 @@ class Operator(unittest.TestCase):
         self.assertEqual(refusal(bound)[0], 200)
         self.assertEqual(refusal(bound, "gateway-1")[0], 401)
         for path in ("/internal/v1/routes?run=00000000000000000000000000", "/internal/v1/load"):
-            self.assertIn(system.request_json(self.operators[0].address, "GET", path)[0], (401, 405))
+            self.assertIn(product.request_json(self.operators[0].address, "GET", path)[0], (401, 405))
 
     def token(self, account, *arguments, audience=system.AUDIENCE):
         return self.system.kube.run("create", "token", account, "--audience", audience, *arguments).strip()
