@@ -71,6 +71,7 @@ struct platform_pod {
     bool deleting;      /* deletion was asked for; it has its grace time */
     bool reclaimed;     /* its machine gave notice: it will be gone within seconds */
     bool reporting;     /* deleted, but it stays until its usage was taken; it serves nobody */
+    bool unplaced;      /* it waits for a machine: none has room for it */
     enum platform_pod_phase phase;
     enum platform_capacity capacity; /* of the machine that it is on */
     uint64_t restarts;               /* each is a new run of the agent, maybe at another address */

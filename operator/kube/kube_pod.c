@@ -88,14 +88,19 @@ static bool is_false(const json_t *condition)
     return str_is(text(condition, "status"), "False");
 }
 
+/* Something that the user put there keeps the scheduler off it. */
+static bool is_gated(const json_t *scheduled)
+{
+    return str_is(text(scheduled, "reason"), "SchedulingGated");
+}
+
 static void explain_pending(const json_t *status, char message[PLATFORM_MESSAGE_MAX])
 {
     const json_t *scheduled = condition_of(status, "PodScheduled");
-    struct str reason = text(scheduled, "reason");
 
-    if (scheduled != NULL && is_false(scheduled) && str_is(reason, "SchedulingGated"))
+    if (is_false(scheduled) && is_gated(scheduled))
         put_words(message, "something holds its scheduling back", text(scheduled, "message"));
-    else if (scheduled != NULL && is_false(scheduled))
+    else if (is_false(scheduled))
         put_words(message, "no node has room for it", text(scheduled, "message"));
     else if (scheduled == NULL)
         put_words(message, "it waits for the scheduler", STR_NONE);
@@ -160,10 +165,12 @@ static void read_phase(struct kube_pod *pod, const json_t *status,
                        char message[PLATFORM_MESSAGE_MAX])
 {
     const json_t *disruption = condition_of(status, "DisruptionTarget");
+    const json_t *scheduled = condition_of(status, "PodScheduled");
     struct str phase = text(status, "phase");
 
     read_container(pod, status, message);
     pod->evicted = str_is(text(disruption, "status"), "True");
+    pod->unplaced = is_false(scheduled) && !is_gated(scheduled);
     if (!str_is(phase, "Failed") && !str_is(phase, "Succeeded"))
         return;
     pod->phase = PLATFORM_POD_LOST;

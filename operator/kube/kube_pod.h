@@ -26,6 +26,7 @@ struct kube_pod {
     int64_t gone_by_ms; /* Unix time at which its deletion's grace ends; 0: not being deleted */
     enum platform_pod_phase phase;
     bool wants_on_demand; /* it may not be on a spot node */
+    bool unplaced;        /* no node has room for it */
     bool evicted;         /* something takes it away: eviction, preemption, the node shuts down */
 
     /* Not from the API: kept over changes by the platform. */

@@ -2,7 +2,8 @@
 /*
  * Which pods come and which go, so that `desired` pods of the present settings run. There are never
  * more pods than maxReplicas, those on their way out included. After a change of settings new pods
- * come first where there is room for them; else old ones go one at a time, after draining.
+ * come first where there is room for them, below maxReplicas and on the machines; else old ones go
+ * one at a time, after draining.
  */
 #include "operator/reconcile/pass.h"
 
@@ -13,6 +14,7 @@
 struct counts {
     int64_t current;       /* pods of the present settings that stay */
     int64_t current_ready; /* of these */
+    int64_t unplaced;      /* and of these: no machine has had room for them for a while */
     int64_t pending;       /* recorded creations */
     int64_t old;           /* pods of other settings that stay */
     int64_t old_ready;
@@ -33,7 +35,28 @@ static bool is_lost(const struct pass *p, const struct crd_pod *pod)
     return known != NULL && (known->view.phase == PLATFORM_POD_LOST || known->view.reclaimed);
 }
 
-static struct counts count(const struct pass *p)
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* A machine may be on its way, or one that a pod has just left: that takes a while to show. */
+static bool is_unplaced(struct pass *p, const struct crd_pod *pod)
+{
+    const struct world_pod *known = world_pod_find(&p->r->world, pod->uid);
+    int64_t since_ms;
+
+    if (known == NULL || !known->view.unplaced)
+        return false;
+    since_ms = later(p->now_ms - (p->wall_ms - known->view.created_ms),
+                     later(p->m->left_ms, p->r->synced_ms));
+    if (p->now_ms - since_ms >= PASS_PLACE_WAIT_MS)
+        return true;
+    pass_requeue(p, since_ms + PASS_PLACE_WAIT_MS);
+    return false;
+}
+
+static struct counts count(struct pass *p)
 {
     struct counts c = {.pending = p->next.pending_create_count};
 
@@ -43,9 +66,11 @@ static struct counts count(const struct pass *p)
 
         if (pod->phase == CRD_POD_DRAINING) {
             c.draining++;
+            p->m->left_ms = p->now_ms;
         } else if (is_current(p, pod)) {
             c.current++;
             c.current_ready += ready;
+            c.unplaced += is_unplaced(p, pod);
         } else {
             c.old++;
             c.old_ready += ready;
@@ -196,10 +221,17 @@ static void plan_more(struct pass *p, const struct counts *c, int64_t missing)
     if (room > 0) {
         record_creations(p, least(missing, room));
     } else if (c->old > 0 && c->draining == 0 && c->current + c->pending == c->current_ready) {
-        /* A rollout without spare capacity: one at a time, and the next when its successor is
-         * ready. */
+        /* A rollout at maxReplicas: one at a time, and the next when its successor is ready. */
         drain_some(p, false, 1);
     }
+}
+
+/* New pods were made, but there is no spare machine for them: an old one makes place, and the next
+ * one when its successor is ready. */
+static bool makes_place(const struct counts *c)
+{
+    return c->old > 0 && c->unplaced > 0 && c->draining == 0 && c->pending == 0 &&
+           c->current == c->current_ready + c->unplaced;
 }
 
 static void plan_fewer(struct pass *p, const struct counts *c)
@@ -221,6 +253,8 @@ static void plan_fewer(struct pass *p, const struct counts *c)
         old_needed = 0;
     if (c->old > old_needed)
         drain_some(p, false, c->old - old_needed);
+    else if (makes_place(c))
+        drain_some(p, false, 1);
 }
 
 void pass_plan(struct pass *p)

@@ -128,6 +128,7 @@ struct world_model {
     int64_t cold_starts[WORLD_COLD_STARTS];
     uint64_t cold_start_count;
     int64_t drain_hold_until_ms;               /* no scale-down before: a gateway was silent */
+    int64_t left_ms;                           /* one of its pods was on its way out until then */
     uint64_t context_max;                      /* as the last ready agent said; 0: none yet */
     char create_message[PLATFORM_MESSAGE_MAX]; /* why the last creation was refused; or empty */
     char hold_reason[PLATFORM_MESSAGE_MAX];    /* for the routes; empty: fine */

@@ -241,6 +241,11 @@ void sim_refuse_creation(struct sim *sim, const char *message)
     snprintf(sim->refusal, sizeof(sim->refusal), "%s", message != NULL ? message : "");
 }
 
+void sim_limit_machines(struct sim *sim, int machines)
+{
+    sim->machines = machines;
+}
+
 /* --- what is ---------------------------------------------------------------------------------- */
 
 static bool is_of(const struct sim_pod *pod, const char *key)

@@ -63,6 +63,8 @@ void sim_demand(struct sim *sim, const char *key, uint64_t requests);
 void sim_mute_gateways(struct sim *sim, bool mute);
 /* The next commands of creation are refused with this message (NULL: no more). */
 void sim_refuse_creation(struct sim *sim, const char *message);
+/* There are so many machines, each for one pod (0: no end of them): others wait. From the start. */
+void sim_limit_machines(struct sim *sim, int machines);
 void sim_reclaim(struct sim *sim, const char *key); /* notice for the machine of its first pod */
 /* Deleted pods stay, as ones that report, for as long as this is on. */
 void sim_hold_reports(struct sim *sim, bool hold);

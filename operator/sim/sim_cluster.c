@@ -60,6 +60,7 @@ static struct platform_pod view_of(const struct sim *sim, const struct sim_pod *
         .deleting = pod->gone_ms != 0,
         .reclaimed = pod->reclaimed,
         .reporting = pod->reporting,
+        .unplaced = !pod->placed,
         .phase = pod->phase,
         .capacity = capacity_of(sim, pod),
         .restarts = pod->restarts,
@@ -229,6 +230,20 @@ void sim_pod_crash(struct sim *sim, struct sim_pod *pod)
     sim_pod_changed(sim, pod);
 }
 
+/* Takes a machine if one is free. */
+static bool find_place(struct sim *sim, struct sim_pod *pod)
+{
+    int taken = 0;
+
+    for (size_t i = 0; i < sim->pod_count; i++)
+        taken += sim->pods[i]->exists && sim->pods[i]->placed;
+    if (taken >= sim->machines)
+        return false;
+    pod->placed = true;
+    sim_pod_changed(sim, pod);
+    return true;
+}
+
 static void start_process(struct sim *sim, struct sim_pod *pod)
 {
     if (pod->phase == PLATFORM_POD_CRASHED)
@@ -258,7 +273,8 @@ static void pod_tick(struct sim *sim, struct sim_pod *pod)
         sim_pod_changed(sim, pod);
         return;
     }
-    if (pod->agent == SIM_AGENT_NONE && pod->gone_ms == 0 && sim->now_ms >= pod->agent_at_ms)
+    if (pod->agent == SIM_AGENT_NONE && pod->gone_ms == 0 && sim->now_ms >= pod->agent_at_ms &&
+        (pod->placed || find_place(sim, pod)))
         start_process(sim, pod);
     if (pod->agent == SIM_AGENT_LOADING && sim->now_ms >= pod->agent_at_ms) {
         pod->agent = SIM_AGENT_READY;

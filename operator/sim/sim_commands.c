@@ -78,6 +78,7 @@ static int do_create(struct sim *sim, struct command *c)
     pod->ordinal = c->ordinal;
     pod->slots = c->slots;
     pod->exists = true;
+    pod->placed = sim->machines == 0;
     pod->created_ms = clock_wall_ms(&sim->clock);
     pod->agent_at_ms = sim->now_ms + sim_chance_ms(sim, sim->options.start_ms);
     if (sim->pod_count == sim->pod_cap) {

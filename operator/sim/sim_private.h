@@ -34,6 +34,7 @@ struct sim_pod {
     uint64_t ordinal, restarts;
     int64_t created_ms, gone_ms; /* gone_ms: when a deletion takes effect; 0: none */
     bool reclaimed, exists, frozen, reporting;
+    bool placed; /* it has a machine */
     enum platform_pod_phase phase;
     enum sim_agent agent;
     int64_t agent_at_ms; /* of the next step of the agent's life */
@@ -75,6 +76,7 @@ struct sim {
     uint64_t life; /* of the operator; odd: alive */
     bool mute;
     bool hold_reports;
+    int machines; /* each for one pod; 0: as many as are asked for */
 
     struct sim_event *events; /* heap */
     size_t event_count, event_cap;

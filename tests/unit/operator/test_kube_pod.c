@@ -107,6 +107,7 @@ static void phases_are_told_in_words(void **state)
 
         snprintf(text, sizeof(text), "{" META "," SPEC ",\"status\":{%s}}", rows[i].status);
         pod = read_pod(text);
+        assert_int_equal(pod->unplaced, str_starts(pod->message, STR("no node has room for it")));
         if (pod->phase != rows[i].phase || pod->evicted != rows[i].evicted ||
             !str_is(pod->message, rows[i].message))
             fail_msg("row %zu: phase %d, '%.*s'", i, pod->phase, STR_ARG(pod->message));

@@ -377,6 +377,42 @@ static void new_settings_roll_the_pods(void **state)
     }
 }
 
+/* maxReplicas would allow more pods, but there are no machines for them. */
+static void a_rollout_needs_no_spare_machine(void **state)
+{
+    static const char *const scalings[] = {
+        "\"minReplicas\":3,\"maxReplicas\":4", "\"minReplicas\":3,\"maxReplicas\":40",
+        "\"minReplicas\":5,\"maxReplicas\":8", /* two never found a machine */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(scalings); i++) {
+        struct fixture f = {0};
+        struct str former;
+        int least = 3;
+
+        begin(&f);
+        sim_limit_machines(f.sim, 3);
+        apply(&f, "brook", WEIGHTS, scalings[i]);
+        sim_run(f.sim, 5 * SECOND);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 3);
+        former = status_of(&f, "team/brook").pods[0].template_hash;
+        apply(&f, "brook", "\"uri\":\"file:///models/river\"", scalings[i]);
+        for (int t = 0; t < 900; t++) {
+            int ready;
+
+            sim_run(f.sim, 100);
+            ready = sim_ready_count(f.sim, "team/brook");
+            least = ready < least ? ready : least;
+        }
+        assert_int_equal(least, 2); /* one at a time */
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 3);
+        for (int p = 0; p < status_of(&f, "team/brook").pod_count; p++)
+            assert_false(str_eq(status_of(&f, "team/brook").pods[p].template_hash, former));
+        end(&f);
+    }
+}
+
 static void a_reclaimed_pod_is_replaced(void **state)
 {
     struct fixture f = {0};
@@ -567,6 +603,7 @@ int main(void)
         cmocka_unit_test(missing_weights_start_nothing),
         cmocka_unit_test(refused_creations_are_said_and_tried_again),
         cmocka_unit_test(new_settings_roll_the_pods),
+        cmocka_unit_test(a_rollout_needs_no_spare_machine),
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
         cmocka_unit_test(a_deleted_model_leaves_nothing),
         cmocka_unit_test(a_deleted_models_pods_are_collected_from),
