@@ -60,7 +60,8 @@ static const struct arg_option options[] = {
     {.name = "state",
      .kind = SETTING(TEXT, state),
      .value_name = "FOLDER",
-     .help = "local: folder for objects, pods and secrets (required)"},
+     .help = "local: folder for objects, pods and secrets (required); kube: folder for what "
+             "`spate report` needs beside this program (default: it can't be used)"},
     {.name = "agent-binary",
      .kind = SETTING(TEXT, agent_binary),
      .value_name = "FILE",
@@ -216,6 +217,7 @@ static int serve_kube(struct settings *settings, struct endpoints *e, struct err
         .watch_namespaces = settings->watch_namespaces,
         .gateway_account = settings->gateway_account,
         .ledger_url = settings->ledger,
+        .state = settings->state,
         .agent_image = settings->agent_image,
         .agent_pull_policy = settings->agent_pull_policy,
         .agent_pull_secret = settings->agent_pull_secret,
@@ -256,7 +258,6 @@ static int check_foreign(const struct settings *settings, bool is_kube, struct e
         const char *name, *value;
         bool for_kube;
     } rows[] = {
-        {"state", settings->state, false},
         {"agent-binary", settings->agent_binary, false},
         {"ledger-address-file", settings->ledger_address_file, false},
         {"agent-image", settings->agent_image, true},

@@ -7,6 +7,7 @@
 #ifndef SPATE_OPERATOR_ENDPOINTS_H
 #define SPATE_OPERATOR_ENDPOINTS_H
 
+#include "base/fetch.h"
 #include "base/http_server.h"
 #include "base/metrics.h"
 #include "operator/common/signer.h"
@@ -82,6 +83,12 @@ void endpoints_fail(struct http_exchange *x, int code, const struct err *err);
 void endpoints_refuse(struct http_exchange *x, int status, const char *reason, const char *message);
 void endpoints_send(struct http_exchange *x, int status, const struct buf *body);
 bool endpoints_query_is(struct http_exchange *x, const char *name, const char *value);
+/* Compares in a time that tells nothing. An empty secret is nobody's. */
+bool endpoints_secret_is(struct str given, struct str wanted);
+/* Asks the ledger (its url, without a path) the same, under the operator's own token, and answers
+ * with what it says. Who may ask was checked before. */
+void endpoints_ask_ledger(struct http_exchange *x, struct fetcher *fetcher, struct signer *signer,
+                          struct str ledger_url);
 
 /* --- private to endpoints/ -------------------------------------------------------------------- */
 

@@ -119,8 +119,10 @@ int kube_new(struct kube **out, const struct kube_options *options, struct err *
 
 int kube_start(struct kube *kube, const char *address, struct err *err)
 {
-    int r = kube_lead_open(kube, address, err);
+    int r = kube_report_open(kube, address, err);
 
+    if (r == 0)
+        r = kube_lead_open(kube, address, err);
     if (r < 0)
         return r;
     kube_views_start(kube);
@@ -188,6 +190,7 @@ struct endpoints_host kube_host(struct kube *kube)
         .gateway_admit = kube_gateway_admit,
         .load = take_load,
         .ack = take_ack,
+        .handle = kube_handle,
         .relay = kube_relay,
         .ready = is_ready,
     };

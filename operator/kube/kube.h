@@ -32,6 +32,7 @@ struct kube_options {
     const char *watch_namespaces; /* "a,b"; NULL: all */
     const char *gateway_account;  /* service account of gateways */
     const char *ledger_url;
+    const char *state; /* folder for what `spate report` needs beside us; NULL: it can't */
     const char *agent_image, *agent_pull_policy, *agent_pull_secret;
     const bool *ending; /* true once we are to end: kube_new does not wait then */
     /* Where route snapshots go: takes them over. */

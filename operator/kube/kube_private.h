@@ -28,6 +28,7 @@ enum {
     KUBE_WRITE_MS = 500,                /* what is left of the lease when a write is sent */
     KUBE_STATUS_INTERVAL_MS = 5 * 1000, /* between status writes that nobody waits for */
     KUBE_NAME_TEXT_MAX = 253,
+    KUBE_SECRET_HEX = 64,
 };
 
 /* Indexes of the pods. */
@@ -64,6 +65,7 @@ struct kube {
     char public_key[2 * TOKEN_KEY_BYTES + 1];
     char identity[KUBE_LEASE_IDENTITY_MAX];
     char installation[64];
+    char admin_token[KUBE_SECRET_HEX + 1]; /* of --state; empty: nobody has it */
 
     struct kube_view *views;
     struct kube_view *nodes, *gateways; /* two of them */
@@ -136,6 +138,11 @@ bool kube_leads_for_sure(const struct kube *kube);
 
 /* kube_key.c */
 int kube_key_fetch(struct kube *kube, struct err *err);
+
+/* kube_report.c */
+/* `address` is where we listen. */
+int kube_report_open(struct kube *kube, const char *address, struct err *err);
+bool kube_handle(void *user, struct http_exchange *x);
 
 /* kube_relay.c */
 bool kube_relay(void *user, struct http_exchange *x);

@@ -3,24 +3,14 @@
  * and its part in what gateways call. */
 #include "operator/local/rest.h"
 
-#include "base/hash.h"
 #include "base/log.h"
 #include "operator/common/must.h"
 
 /* --- who calls -------------------------------------------------------------------------------- */
 
-static bool is_secret(struct str given, struct str wanted)
-{
-    uint8_t a[SHA256_BYTES], b[SHA256_BYTES];
-
-    sha256(wanted, a);
-    sha256(given, b);
-    return given.len > 0 && bytes_equal_secret(a, b, SHA256_BYTES);
-}
-
 static bool is_admin(const struct rest *rest, const struct http_exchange *x)
 {
-    return is_secret(http_bearer_token(&x->headers), local_admin_token(rest->local));
+    return endpoints_secret_is(http_bearer_token(&x->headers), local_admin_token(rest->local));
 }
 
 static void refuse_caller(struct http_exchange *x)
@@ -150,7 +140,7 @@ static void admit_gateway(void *user, struct str credential, struct str name,
     struct err err = {0};
     int r;
 
-    if (is_secret(credential, local_gateway_secret(rest->local)))
+    if (endpoints_secret_is(credential, local_gateway_secret(rest->local)))
         r = local_gateway_register(rest->local, name, &err);
     else
         r = err_set(&err, ERR_DENIED,

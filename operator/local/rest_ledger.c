@@ -1,33 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reports and runs: asked of the ledger under the operator's own token, passed on as they come. */
-#include <string.h>
-
-#include "operator/common/must.h"
+/* Reports and runs: where this machine's ledger is. */
+#include "base/mem.h"
 #include "operator/local/rest.h"
 
-enum { LEDGER_URL_MAX = 8192, LEDGER_TIMEOUT_MS = 60 * 1000 };
-
-static const char *type_of(struct http_exchange *x)
-{
-    if (endpoints_query_is(x, "format", "csv"))
-        return "text/csv; charset=utf-8";
-    if (endpoints_query_is(x, "format", "table"))
-        return "text/plain; charset=utf-8";
-    return "application/json";
-}
-
-static void ledger_answered(void *user, int status, struct str body, const struct err *err)
-{
-    struct http_exchange *x = user;
-
-    if (err != NULL) {
-        struct err failure = *err;
-
-        endpoints_fail(x, err_wrap(&failure, -ERR_NETWORK, "the ledger does not answer"), &failure);
-        return;
-    }
-    http_respond(x, status, status == 200 ? type_of(x) : "application/json", body);
-}
+enum { LEDGER_URL_MAX = 4096 };
 
 void rest_ledger(struct rest *rest, struct http_exchange *x)
 {
@@ -37,26 +13,11 @@ void rest_ledger(struct rest *rest, struct http_exchange *x)
 
     buf_init(&url, LEDGER_URL_MAX);
     r = local_ledger_url(rest->local, &url, &err);
-    if (r == 0) {
-        buf_append_str(&url, x->path);
-        if (x->query.len > 0) {
-            buf_append_char(&url, '?');
-            buf_append_str(&url, x->query);
-        }
-        r = buf_check(&url, "the request to the ledger", &err);
-    }
     if (r == 0)
-        r = fetch_start(
-            NULL, local_fetcher(rest->local),
-            &(struct fetch_options){
-                .url = buf_cstr(&url),
-                .bearer_token = signer_token(local_signer(rest->local), TOKEN_AUDIENCE_LEDGER),
-                .timeout_ms = LEDGER_TIMEOUT_MS,
-                .max_bytes = ENDPOINTS_ANSWER_MAX,
-                .on_done = ledger_answered,
-                .user = x,
-            },
-            &err);
+        r = buf_check(&url, "the address of the ledger", &err);
     if (r < 0)
         endpoints_fail(x, r, &err);
+    else
+        endpoints_ask_ledger(x, local_fetcher(rest->local), local_signer(rest->local),
+                             buf_str(&url));
 }

@@ -122,6 +122,9 @@ env:
   {{- range $name, $path := $fields }}
   - {name: {{ $name }}, valueFrom: {fieldRef: {fieldPath: {{ $path }}}}}
   {{- end }}
+  {{- range $name, $value := .env }}
+  - {name: {{ $name }}, value: {{ $value | quote }}}
+  {{- end }}
   {{- with $own.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
