@@ -4,6 +4,8 @@
 # agents. Installs the pinned clients once, by the machine's own pip and npm settings, under
 # ${SPATE_CACHE:-$HOME/.cache/spate}/clients/<hash of the pins>/. Needs python3 (with venv), npm, and the
 # programs in ${SPATE_BIN:-build/dev/bin}. What is missing is said; with CI=true it is a failure.
+#
+# run.sh --python: only installs the newest Python client, and prints the interpreter that has it, for other tests.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -37,6 +39,12 @@ install_node() {
         touch "$cache/node/.complete"
 }
 
+if [ "${1:-}" = --python ]; then
+    mkdir -p "$cache"
+    install_python 3 >&2 || exit 1
+    echo "$cache/python-3/bin/python"
+    exit 0
+fi
 command -v python3 >/dev/null || missing "python3 is not installed"
 command -v npm >/dev/null || missing "npm is not installed"
 mkdir -p "$cache"
