@@ -35,18 +35,21 @@ static void release_custom(void *user, void *object)
 static const struct kube_store_type custom_type = {.decode = decode_custom,
                                                    .release = release_custom};
 
+/* The handler reads the status now or never, and of a model with many pods it is large. */
 static void tell_custom(const struct kube *kube, enum platform_change change,
                         const struct kube_entry *entry)
 {
     const struct kube_custom *custom = entry->object;
 
-    if (custom->object != NULL)
+    if (custom->object != NULL) {
         kube->platform.handler->on_object(kube->platform.user, change, custom->object);
-    else
+        crd_object_drop_status(custom->object);
+    } else {
         log_error("an object can't be read, so nothing is done about it; the CRDs and the "
                   "operator should be of one version",
                   LOG_VIEW("namespace", entry->name_space), LOG_VIEW("name", entry->name),
                   LOG_STR("fault", custom->fault));
+    }
 }
 
 /* Pods of a model that could not be read were not told of; now they are. */
