@@ -175,6 +175,17 @@ static void on_refused(void *user, const struct kube_meta *meta, const struct er
               LOG_VIEW("name", meta->name), LOG_ERR(err));
 }
 
+/* Lists and the writes of a new leader leave holes that the C library would keep. */
+static void trim(struct kube *kube)
+{
+    int64_t now = clock_mono_ms(kube->platform.clock);
+
+    if (now - kube->trimmed_ms < KUBE_TRIM_MS)
+        return;
+    kube->trimmed_ms = now;
+    mem_trim();
+}
+
 static void sweep(void *object)
 {
     struct kube *kube = object;
@@ -184,6 +195,7 @@ static void sweep(void *object)
             kube_pods_sweep(kube, kube_informer_store(view->informer));
     }
     kube_gateways_tell(kube);
+    trim(kube);
     loop_timer_start(kube->loop, &kube->sweep, KUBE_SWEEP_MS);
 }
 
