@@ -48,9 +48,8 @@ void arena_fini(struct arena *a)
     arena_reset(a);
 }
 
-static struct arena_chunk *add_chunk(struct arena *a, size_t size)
+static struct arena_chunk *add_chunk(struct arena *a, size_t payload)
 {
-    size_t payload = size > ARENA_CHUNK_BYTES ? size : ARENA_CHUNK_BYTES;
     struct arena_chunk *chunk = mem_alloc(sizeof(*chunk) + payload);
 
     if (chunk == NULL)
@@ -59,6 +58,11 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t size)
     chunk->next = a->chunks;
     a->chunks = chunk;
     return chunk;
+}
+
+int arena_reserve(struct arena *a, size_t used)
+{
+    return used == 0 || add_chunk(a, used) != NULL ? 0 : -ERR_NO_MEMORY;
 }
 
 void *arena_alloc(struct arena *a, size_t size)
@@ -74,7 +78,7 @@ void *arena_alloc(struct arena *a, size_t size)
     if (rounded > a->max - a->used)
         return NULL;
     if (chunk == NULL || chunk->size - chunk->used < rounded) {
-        chunk = add_chunk(a, rounded);
+        chunk = add_chunk(a, rounded > ARENA_CHUNK_BYTES ? rounded : ARENA_CHUNK_BYTES);
         if (chunk == NULL)
             return NULL;
     }

@@ -30,6 +30,10 @@ void arena_init(struct arena *a, size_t max); /* does not allocate */
 void arena_reset(struct arena *a);            /* runs clean-ups, frees all; may be used again */
 void arena_fini(struct arena *a);             /* the same; for CLEANUP(arena_fini) */
 
+/* The next chunk holds so many bytes and no more: for what lives long and whose `used` is known
+ * from an arena with the same allocations. -ERR_NO_MEMORY or 0. */
+int arena_reserve(struct arena *a, size_t used);
+
 /* Zeroed, aligned for any type; NULL at the ceiling or without memory. */
 void *arena_alloc(struct arena *a, size_t size);
 void *arena_array(struct arena *a, size_t count, size_t size);

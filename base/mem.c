@@ -2,11 +2,14 @@
 /* The allocation layer: see mem.h. The countdown is the only state, and only tests set it. */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { MEM_TRIM_BYTES = 8 << 20 };
 
 static _Atomic int64_t fail_countdown = -1;
 static atomic_int fail_seen;
@@ -82,6 +85,12 @@ void *mem_dup(const void *bytes, size_t size)
 void mem_free(void *ptr)
 {
     free(ptr);
+}
+
+void mem_trim(void)
+{
+    if (mallinfo2().fordblks >= MEM_TRIM_BYTES)
+        (void)malloc_trim(0);
 }
 
 void mem_freep(void *pointer_to_pointer)

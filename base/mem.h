@@ -25,6 +25,10 @@ void *mem_dup(const void *bytes, size_t size) __attribute__((warn_unused_result,
 /* NULL is allowed. */
 void mem_free(void *ptr);
 
+/* Gives freed memory back to the system if there is much of it; takes some milliseconds then. For a
+ * program that runs for long and has had a peak. */
+void mem_trim(void);
+
 /*
  * Test support: lets `countdown` more allocations pass, fails exactly one, then all pass again.
  * A negative number (the initial state) never fails. mem_fail_seen says whether it has failed.

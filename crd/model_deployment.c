@@ -72,7 +72,7 @@ int crd_model_spec_read(struct crd_model_spec *out, const struct crd_object *obj
                         struct arena *arena, struct err *err)
 {
     struct crd_model_spec spec = {0};
-    int r = crd_decode(object->kind, "spec", object->spec, &spec, arena, err);
+    int r = crd_object_decode(object, "spec", &spec, arena, err);
 
     if (r < 0)
         return r;
@@ -89,7 +89,7 @@ int crd_model_status_read(struct crd_model_status *out, const struct crd_object 
                           struct arena *arena, struct err *err)
 {
     struct crd_model_status status = {0};
-    int r = crd_decode(object->kind, "status", object->status, &status, arena, err);
+    int r = crd_object_decode(object, "status", &status, arena, err);
 
     if (r == 0)
         *out = status;

@@ -31,6 +31,8 @@ void crd_object_unref(struct crd_object *object)
     json_decref(object->annotations);
     json_decref(object->spec);
     json_decref(object->status);
+    mem_free(object->spec_text);
+    mem_free(object->status_text);
     mem_free(object);
 }
 
@@ -216,6 +218,8 @@ json_t *crd_object_tree(const struct crd_object *object)
 {
     json_auto_t *tree = json_object();
 
+    assert(object->spec_text == NULL);
+
     if (put_text(tree, "apiVersion", CRD_API_VERSION) < 0 ||
         put_text(tree, "kind", object->kind->kind) < 0 ||
         json_object_set_new(tree, "metadata", metadata_tree(object)) < 0 ||
@@ -231,6 +235,7 @@ int crd_object_copy(struct crd_object **out, const struct crd_object *object, st
 {
     CLEANUP(crd_object_unrefp) struct crd_object *copy = mem_alloc(sizeof(*copy));
 
+    assert(object->spec_text == NULL);
     if (copy == NULL)
         return err_no_memory(err);
     copy->kind = object->kind;

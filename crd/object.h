@@ -39,10 +39,12 @@ struct crd_object {
     char *resource_version; /* opaque; "" until stored */
     int64_t generation;     /* raised at each change of spec; 0 until stored */
     int64_t created_ms;     /* Unix milliseconds; 0 until stored */
-    json_t *labels;         /* objects of strings; never NULL */
+    json_t *labels;         /* objects of strings; never NULL but in a packed object */
     json_t *annotations;
-    json_t *spec;   /* never NULL; defaults filled in */
-    json_t *status; /* NULL: none yet */
+    json_t *spec;      /* never NULL but in a packed object; defaults filled in */
+    json_t *status;    /* NULL: none yet */
+    char *spec_text;   /* of a packed object: the trees as text. Else NULL */
+    char *status_text; /* NULL: none */
 };
 
 /*
@@ -62,6 +64,19 @@ json_t *crd_object_tree(const struct crd_object *object);
 /* A private copy (references 1, trees deep-copied) to change before it is published. */
 int crd_object_copy(struct crd_object **out, const struct crd_object *object, struct err *err);
 
+/*
+ * Packing is for those who keep objects by the thousand, and use crd_tree and the typed readers
+ * alone: a tree takes several times the memory of its text. Labels and annotations are dropped.
+ * Changes the object, so do it before it is published. -ERR_NO_MEMORY: the object is as it was.
+ */
+int crd_object_pack(struct crd_object *object, struct err *err);
+/* For the owner of a packed object whose status has been read and is of no more use. */
+void crd_object_drop_status(struct crd_object *object);
+bool crd_object_has_status(const struct crd_object *object);
+/* A new reference to the tree under "spec" or "status", also of a packed object. *out is NULL if
+ * there is no status. -ERR_NO_MEMORY. */
+int crd_tree(json_t **out, const struct crd_object *object, const char *root, struct err *err);
+
 struct crd_object *crd_object_ref(struct crd_object *object);
 void crd_object_unref(struct crd_object *object);   /* NULL is allowed */
 void crd_object_unrefp(struct crd_object **object); /* for CLEANUP */
@@ -76,9 +91,12 @@ bool crd_spec_equal(const struct crd_object *a, const struct crd_object *b);
 int crd_check(const struct crd_kind *kind, json_t *tree, struct buf *faults);
 
 /* Decodes the checked tree into the kind's C struct by the places in its table: `root` is "spec" or
- * "status". Strings and lists live in the arena. The typed readers below each kind use it. */
+ * "status". Strings and lists live in the arena. */
 int crd_decode(const struct crd_kind *kind, const char *root, const json_t *tree, void *out,
                struct arena *arena, struct err *err);
+/* The same with the object's own tree. The typed readers below each kind use it. */
+int crd_object_decode(const struct crd_object *object, const char *root, void *out,
+                      struct arena *arena, struct err *err);
 /* The way back: a new tree of what lies under `root`; empty strings, zero times, empty lists are
  * left out. */
 int crd_encode(const struct crd_kind *kind, const char *root, const void *in, json_t **out,

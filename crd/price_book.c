@@ -195,12 +195,15 @@ int crd_price_book_spec_read(struct crd_price_book_spec *out, const struct crd_o
                              struct arena *arena, struct err *err)
 {
     struct crd_price_book_spec spec = {0};
-    int r = crd_decode(object->kind, "spec", object->spec, &spec, arena, err);
+    json_auto_t *tree = NULL;
+    int r = crd_tree(&tree, object, "spec", err);
 
+    if (r == 0)
+        r = crd_decode(object->kind, "spec", tree, &spec, arena, err);
     if (r < 0)
         return r;
     for (int i = 0; i < spec.price_count; i++) {
-        const json_t *row = json_array_get(json_object_get(object->spec, "prices"), (size_t)i);
+        const json_t *row = json_array_get(json_object_get(tree, "prices"), (size_t)i);
 
         if (json_object_get(row, "cachedInput") == NULL)
             spec.prices[i].cached_input_nano_usd = spec.prices[i].input_nano_usd;
@@ -215,7 +218,7 @@ int crd_price_book_status_read(struct crd_price_book_status *out, const struct c
                                struct arena *arena, struct err *err)
 {
     struct crd_price_book_status status = {0};
-    int r = crd_decode(object->kind, "status", object->status, &status, arena, err);
+    int r = crd_object_decode(object, "status", &status, arena, err);
 
     if (r == 0)
         *out = status;

@@ -157,7 +157,7 @@ int crd_tenant_spec_read(struct crd_tenant_spec *out, const struct crd_object *o
                          struct arena *arena, struct err *err)
 {
     struct crd_tenant_spec spec = {0};
-    int r = crd_decode(object->kind, "spec", object->spec, &spec, arena, err);
+    int r = crd_object_decode(object, "spec", &spec, arena, err);
 
     if (r == 0)
         *out = spec;

@@ -105,7 +105,7 @@ struct platform_probe_result {
 
 /*
  * What the platform calls. Views are borrowed for the callback, except crd_object, which may be
- * kept by crd_object_ref.
+ * kept by crd_object_ref. The status of an object is to be read in on_object: later it may be gone.
  */
 struct platform_handler {
     /* This process leads from now on (epoch > 0, kept durably and raised at each leadership), or

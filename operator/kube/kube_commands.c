@@ -145,9 +145,12 @@ static struct spread spread_of(const struct kube *kube, const char *owner_key)
 static enum kube_wish wish_of(const struct kube *kube, const struct crd_object *model,
                               const char *owner_key)
 {
-    const json_t *spot = json_object_get(json_object_get(model->spec, "scaling"), "spot");
+    json_auto_t *tree = NULL;
+    const json_t *spot;
     struct spread spread = spread_of(kube, owner_key);
 
+    (void)must(crd_tree(&tree, model, "spec", NULL) == 0 ? tree : NULL);
+    spot = json_object_get(json_object_get(tree, "scaling"), "spot");
     return kube_spot_wish(json_integer_value(json_object_get(spot, "percent")),
                           json_integer_value(json_object_get(spot, "minOnDemand")), spread.pods,
                           spread.on_demand);
@@ -236,7 +239,10 @@ static int write_status(struct buf *out, const struct crd_object *object, const 
     json_put_text(&w, "resourceVersion", object->resource_version);
     json_close(&w, '}');
     json_key(&w, "spec"); /* ignored by /status, but a spec must be there to be valid */
-    json_add_tree(&w, object->spec);
+    if (object->spec_text != NULL)
+        json_add_raw(&w, str_of(object->spec_text));
+    else
+        json_add_tree(&w, object->spec);
     json_key(&w, "status");
     json_add_tree(&w, status);
     json_close(&w, '}');

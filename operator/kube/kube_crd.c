@@ -55,6 +55,10 @@ int kube_crd_read(struct kube_custom **out, const json_t *object, const struct c
         return err_no_memory(err);
     }
     r = crd_object_read(&custom->object, tree, NULL, NULL, &fault);
+    if (r == 0 && crd_object_pack(custom->object, err) < 0) {
+        kube_crd_free(custom);
+        return -ERR_NO_MEMORY;
+    }
     if (r < 0 && r != -ERR_NO_MEMORY)
         custom->fault = mem_strdup(err_message(&fault));
     if (custom->object == NULL && custom->fault == NULL) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Our own objects from the API's JSON: the same reader and rules as everywhere else, after what
- * only Kubernetes knows was left out (managedFields, annotations, finalizers ...). Pure. */
+ * only Kubernetes knows was left out (managedFields, annotations, finalizers ...). Pure. Objects
+ * are packed, as there may be thousands. */
 #ifndef SPATE_OPERATOR_KUBE_CRD_H
 #define SPATE_OPERATOR_KUBE_CRD_H
 

@@ -23,6 +23,7 @@ enum {
     KUBE_NAMESPACES_MAX = 256,
     KUBE_GATEWAYS_MAX = 64,
     KUBE_SWEEP_MS = 1000,               /* between looks at what no event tells */
+    KUBE_TRIM_MS = 10 * 1000,           /* between looks at memory that a peak left */
     KUBE_NODE_MISSING_MS = 5 * 1000,    /* a pod's node may be seen so much later than the pod */
     KUBE_STUCK_MS = 10 * 1000,          /* past a deletion's grace: the pod is left behind */
     KUBE_WRITE_MS = 500,                /* what is left of the lease when a write is sent */
@@ -71,8 +72,9 @@ struct kube {
     struct kube_view *nodes, *gateways; /* two of them */
     bool synced;
     bool closing;
-    uint64_t term;  /* of the lease while we hold it; else 0 */
-    uint64_t epoch; /* the term once our views are fresh: we lead. Else 0 */
+    int64_t trimmed_ms; /* monotonic */
+    uint64_t term;      /* of the lease while we hold it; else 0 */
+    uint64_t epoch;     /* the term once our views are fresh: we lead. Else 0 */
     int64_t elected_ms;
 
     char *gateway_names[KUBE_GATEWAYS_MAX]; /* as told */

@@ -35,18 +35,21 @@ static void release_custom(void *user, void *object)
 static const struct kube_store_type custom_type = {.decode = decode_custom,
                                                    .release = release_custom};
 
+/* The handler reads the status now or never, and of a model with many pods it is large. */
 static void tell_custom(const struct kube *kube, enum platform_change change,
                         const struct kube_entry *entry)
 {
     const struct kube_custom *custom = entry->object;
 
-    if (custom->object != NULL)
+    if (custom->object != NULL) {
         kube->platform.handler->on_object(kube->platform.user, change, custom->object);
-    else
+        crd_object_drop_status(custom->object);
+    } else {
         log_error("an object can't be read, so nothing is done about it; the CRDs and the "
                   "operator should be of one version",
                   LOG_VIEW("namespace", entry->name_space), LOG_VIEW("name", entry->name),
                   LOG_STR("fault", custom->fault));
+    }
 }
 
 /* Pods of a model that could not be read were not told of; now they are. */
@@ -172,6 +175,17 @@ static void on_refused(void *user, const struct kube_meta *meta, const struct er
               LOG_VIEW("name", meta->name), LOG_ERR(err));
 }
 
+/* Lists and the writes of a new leader leave holes that the C library would keep. */
+static void trim(struct kube *kube)
+{
+    int64_t now = clock_mono_ms(kube->platform.clock);
+
+    if (now - kube->trimmed_ms < KUBE_TRIM_MS)
+        return;
+    kube->trimmed_ms = now;
+    mem_trim();
+}
+
 static void sweep(void *object)
 {
     struct kube *kube = object;
@@ -181,6 +195,7 @@ static void sweep(void *object)
             kube_pods_sweep(kube, kube_informer_store(view->informer));
     }
     kube_gateways_tell(kube);
+    trim(kube);
     loop_timer_start(kube->loop, &kube->sweep, KUBE_SWEEP_MS);
 }
 

@@ -82,7 +82,7 @@ static int64_t grace_of(const struct pass *p)
 /* The agent said, after it was told, that nothing is left. */
 static bool is_done(const struct world_pod *pod)
 {
-    const struct stream_status *status = &pod->status;
+    const struct world_agent *status = &pod->status;
 
     return pod->drain_told_ms > 0 && pod->answered && pod->probe_failures == 0 &&
            pod->answered_ms >= pod->drain_told_ms && world_pod_drains(pod) &&

@@ -42,7 +42,7 @@ void liveness_answer(struct reconciler *r, struct world_pod *pod,
 
     pod->probing = false;
     if (result->code == 0) {
-        pod->status = *result->status;
+        world_pod_answered(pod, result->status);
         pod->answered = true;
         pod->answered_ms = now;
         pod->probe_failures = 0;

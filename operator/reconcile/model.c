@@ -92,7 +92,7 @@ static bool may_wait(struct pass *p)
 {
     int64_t due_ms = p->m->put_ms + p->r->platform->status_interval_ms;
 
-    if (p->now_ms >= due_ms || p->m->put_unsure || p->m->object->status == NULL ||
+    if (p->now_ms >= due_ms || p->m->put_unsure || !p->m->has_status ||
         is_urgent(p->seen, &p->next))
         return false;
     pass_requeue(p, due_ms);
@@ -107,7 +107,7 @@ static void put_status(struct pass *p)
 
     (void)must(crd_model_status_write(p->seen, &before, NULL) == 0 ? before : NULL);
     (void)must(crd_model_status_write(&p->next, &after, NULL) == 0 ? after : NULL);
-    if (m->object->status != NULL && !m->put_unsure && json_equal(before, after)) {
+    if (m->has_status && !m->put_unsure && json_equal(before, after)) {
         json_decref(after);
         return;
     }
@@ -157,7 +157,7 @@ static void run(struct pass *p)
         return;
     }
     pass_probe(p);
-    if (p->m->spec_fault[0] != '\0') {
+    if (p->m->spec_fault != NULL) {
         log_error("stored object can't be used; apply it again", LOG_STR("model", p->m->key),
                   LOG_STR("fault", p->m->spec_fault));
         return;

@@ -120,7 +120,7 @@ static void put_status(struct route_pass *p, const char *key)
 
     (void)must(crd_route_status_write(&route->status, &before, NULL) == 0 ? before : NULL);
     (void)must(crd_route_status_write(&p->next, &after, NULL) == 0 ? after : NULL);
-    if (route->object->status != NULL && json_equal(before, after))
+    if (route->has_status && json_equal(before, after))
         return;
     route->put_ms = now_of(p->r);
     route->put_ticket = reconciler_call(p->r, CALL_ROUTE_PUT, key, STR_NONE);
@@ -137,7 +137,7 @@ void pass_route(struct reconciler *r, const char *key)
 
     if (p.route == NULL)
         return;
-    if (p.route->spec_fault[0] != '\0') {
+    if (p.route->spec_fault != NULL) {
         log_error("stored route can't be used; apply it again", LOG_STR("route", p.route->key),
                   LOG_STR("fault", p.route->spec_fault));
         return;

@@ -32,12 +32,12 @@ static void result_create(struct reconciler *r, const struct call *call,
     if (result->code == 0 || result->code == -ERR_EXISTS) {
         create->done = true;
         create->done_ms = now_of(r);
-        m->create_message[0] = '\0';
+        world_text_set(&m->create_message, STR_NONE);
         queue_forget(&r->queue, str_of(call->key));
         queue_add(&r->queue, str_of(call->key));
         return;
     }
-    snprintf(m->create_message, sizeof(m->create_message), "%.*s", STR_ARG(result->message));
+    world_text_set(&m->create_message, result->message);
     world_create_remove(m, create);
     fail(r, call, result, "create pod");
 }

@@ -52,7 +52,7 @@ static struct str message_of(const struct world_pod *pod, enum crd_pod_phase pha
     if (pod->view.message.len > 0)
         return pod->view.message;
     if (phase == CRD_POD_FAILED && pod->answered)
-        return str_of(pod->status.detail);
+        return str_of(pod->status.detail != NULL ? pod->status.detail : "");
     return STR_NONE;
 }
 

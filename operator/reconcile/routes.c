@@ -61,7 +61,7 @@ static void add_model(struct routes *routes, const struct reconciler *r, struct 
                           : STR_NONE,
         .created_s = m->object->created_ms / 1000,
         .can_wake = max > 0 && !r->shutting_down,
-        .hold_reason = keep(routes, str_of(m->hold_reason)),
+        .hold_reason = m->hold_reason != NULL ? keep(routes, str_of(m->hold_reason)) : STR_NONE,
         .pods = must(arena_array(&routes->arena, (size_t)m->status.pod_count + 1,
                                  sizeof(struct routes_pod))),
     };
@@ -253,13 +253,13 @@ static struct routes *build(struct reconciler *r)
     for (size_t at = 0; (entry = map_next(&r->world.models, &at)) != NULL;) {
         struct world_model *m = entry->value;
 
-        if (m->object != NULL && m->spec_fault[0] == '\0')
+        if (m->object != NULL && m->spec_fault == NULL)
             add_model(routes, r, m);
     }
     for (size_t at = 0; (entry = map_next(&r->world.routes, &at)) != NULL;) {
         const struct world_route *route = entry->value;
 
-        if (route->spec_fault[0] == '\0')
+        if (route->spec_fault == NULL)
             add_route(routes, r, route);
     }
     for (size_t at = 0; (entry = map_next(&r->world.tenants, &at)) != NULL;)

@@ -95,7 +95,7 @@ static void capacity_condition(struct pass *p)
         else
             pass_requeue(p, p->now_ms + (due - p->wall_ms));
     }
-    if (p->m->create_message[0] != '\0')
+    if (p->m->create_message != NULL)
         pass_condition(p, "CapacityAvailable", CRD_FALSE, "CreationRefused", "%s",
                        p->m->create_message);
     else if (waiting != NULL)
@@ -121,7 +121,7 @@ static void find_hold_reason(const struct pass *p, char out[PLATFORM_MESSAGE_MAX
         snprintf(out, PLATFORM_MESSAGE_MAX, "%s", p->m->weights.message);
     else if (known != NULL && known->answered && strcmp(known->status.state, "failed") == 0)
         snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s can't serve: %.100s", STR_ARG(troubled->name),
-                 known->status.detail);
+                 known->status.detail != NULL ? known->status.detail : "");
     else if (troubled != NULL && most_restarts(p) >= PASS_CRASHES_STALLED)
         snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s keeps ending: %.*s; see `spate logs %.*s`",
                  STR_ARG(troubled->name), STR_ARG(troubled->message), STR_ARG(troubled->name));
@@ -237,8 +237,8 @@ void pass_summary(struct pass *p)
     find_hold_reason(p, hold);
     ready_condition(p, hold);
     progress_conditions(p, hold);
-    if (strcmp(hold, p->m->hold_reason) != 0) {
-        memcpy(p->m->hold_reason, hold, sizeof(hold));
+    if (strcmp(hold, p->m->hold_reason != NULL ? p->m->hold_reason : "") != 0) {
+        world_text_set(&p->m->hold_reason, str_of(hold));
         routes_mark_dirty(p->r);
     }
 }

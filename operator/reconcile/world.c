@@ -19,6 +19,12 @@ void world_init(struct world *w)
     map_init(&w->claims, WORLD_CLAIMS_MAX);
 }
 
+void world_text_set(char **owned, struct str text)
+{
+    mem_free(*owned);
+    *owned = text.len > 0 ? must_text(str_slice(text, 0, PLATFORM_MESSAGE_MAX - 1)) : NULL;
+}
+
 /* --- models ----------------------------------------------------------------------------------- */
 
 struct world_model *world_model_find(const struct world *w, struct str key)
@@ -52,6 +58,9 @@ static void model_free(struct world *w, struct world_model *m)
     mem_free(m->weights.uri);
     mem_free(m->weights.message);
     mem_free(m->put_base);
+    mem_free(m->spec_fault);
+    mem_free(m->create_message);
+    mem_free(m->hold_reason);
     mem_free(m->creates);
     mem_free(m->loads);
     mem_free(m->pods);
@@ -81,18 +90,30 @@ static void forget_doings(struct world_model *m)
     m->drain_hold_until_ms = 0;
 }
 
-static void read_object(struct world_model *m)
+static int decode_object(struct world_model *m, struct arena *arena, struct err *err)
 {
-    struct err err = {0};
+    int r;
 
-    arena_reset(&m->arena);
     m->spec = (struct crd_model_spec){0};
     m->status = (struct crd_model_status){0};
-    m->spec_fault[0] = '\0';
-    if (crd_model_spec_read(&m->spec, m->object, &m->arena, &err) < 0 ||
-        crd_model_status_read(&m->status, m->object, &m->arena, &err) < 0)
-        snprintf(m->spec_fault, sizeof(m->spec_fault), "%.*s", PLATFORM_MESSAGE_MAX - 1,
-                 err_message(&err));
+    r = crd_model_spec_read(&m->spec, m->object, arena, err);
+    return r < 0 ? r : crd_model_status_read(&m->status, m->object, arena, err);
+}
+
+/* Twice: the first time tells how much memory it takes. There may be thousands of models. */
+static void read_object(struct world_model *m)
+{
+    CLEANUP(arena_fini) struct arena scratch = {0};
+    struct err err = {0};
+
+    arena_init(&scratch, WORLD_PARSE_BYTES);
+    arena_reset(&m->arena);
+    m->has_status = crd_object_has_status(m->object);
+    world_text_set(&m->spec_fault, STR_NONE);
+    (void)decode_object(m, &scratch, &err);
+    (void)must(arena_reserve(&m->arena, scratch.used) == 0 ? m : NULL);
+    if (decode_object(m, &m->arena, &err) < 0)
+        world_text_set(&m->spec_fault, str_of(err_message(&err)));
     world_template_hash(&m->spec, m->template_hash);
 }
 
@@ -184,22 +205,54 @@ bool world_pod_drains(const struct world_pod *pod)
     return pod->answered && strcmp(pod->status.state, "draining") == 0;
 }
 
+/* The texts lie in one allocation, each with a NUL; namespace and owner are those of the model's
+ * key. There may be a hundred thousand pods. */
 static void copy_view(struct world_pod *pod, const struct platform_pod *view)
 {
-    struct arena *a = &pod->arena;
     struct platform_pod *v = &pod->view;
+    struct str *places[] = {&v->name,          &v->uid,     &v->resource_version, &v->owner_uid,
+                            &v->template_hash, &v->address, &v->message};
+    size_t bytes = 0;
+    char *at;
 
-    arena_reset(a);
     *v = *view;
-    v->name_space = must_str(arena_str(a, view->name_space));
-    v->name = must_str(arena_str(a, view->name));
-    v->uid = must_str(arena_str(a, view->uid));
-    v->resource_version = must_str(arena_str(a, view->resource_version));
-    v->owner_name = must_str(arena_str(a, view->owner_name));
-    v->owner_uid = must_str(arena_str(a, view->owner_uid));
-    v->template_hash = must_str(arena_str(a, view->template_hash));
-    v->address = must_str(arena_str(a, view->address));
-    v->message = must_str(arena_str(a, view->message));
+    v->name_space = (struct str){pod->model->key, view->name_space.len};
+    v->owner_name = str_of(pod->model->key + view->name_space.len + 1);
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++)
+        bytes += places[i]->len + 1;
+    at = must(mem_alloc(bytes));
+    mem_free(pod->texts);
+    pod->texts = at;
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
+        size_t length = places[i]->len;
+
+        if (length > 0)
+            memcpy(at, places[i]->ptr, length);
+        *places[i] = (struct str){at, length};
+        at += length + 1;
+    }
+}
+
+void world_pod_answered(struct world_pod *pod, const struct stream_status *status)
+{
+    struct world_agent *agent = &pod->status;
+
+    memcpy(agent->state, status->state, sizeof(agent->state));
+    memcpy(agent->digest, status->digest, sizeof(agent->digest));
+    world_text_set(&agent->detail, str_of(status->detail));
+    agent->slots = status->slots;
+    agent->context_max = status->context_max;
+    agent->running = status->running;
+    agent->waiting = status->waiting;
+    agent->unacknowledged = status->unacknowledged;
+    agent->ready_ms = status->ready_ms;
+}
+
+static void pod_free(struct world_pod *pod)
+{
+    mem_free(pod->status.detail);
+    mem_free(pod->texts);
+    mem_free(pod);
 }
 
 /* The agent of before is gone: nothing that it said counts any more. */
@@ -232,7 +285,6 @@ static struct world_pod *pod_new(struct world *w, const struct platform_pod *vie
         mem_free(pod);
         return NULL;
     }
-    arena_init(&pod->arena, WORLD_PARSE_BYTES);
     pod->model = m;
     if (m->pod_count == m->pod_cap) {
         m->pod_cap = m->pod_cap == 0 ? 4 : 2 * m->pod_cap;
@@ -271,8 +323,7 @@ void world_pod_remove(struct world *w, struct world_pod *pod)
         }
     }
     map_remove(&w->pods, pod->view.uid);
-    arena_fini(&pod->arena);
-    mem_free(pod);
+    pod_free(pod);
 }
 
 /* --- creations under way ---------------------------------------------------------------------- */
@@ -353,12 +404,8 @@ void world_fini(struct world *w)
 {
     struct map_entry *entry;
 
-    for (size_t at = 0; (entry = map_next(&w->pods, &at)) != NULL;) {
-        struct world_pod *pod = entry->value;
-
-        arena_fini(&pod->arena);
-        mem_free(pod);
-    }
+    for (size_t at = 0; (entry = map_next(&w->pods, &at)) != NULL;)
+        pod_free(entry->value);
     map_fini(&w->pods);
     for (size_t at = 0; (entry = map_next(&w->models, &at)) != NULL;)
         model_free(w, entry->value);

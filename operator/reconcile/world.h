@@ -31,25 +31,37 @@ enum {
 
 struct world_model;
 
+/* What of an agent's last answer is of use. */
+struct world_agent {
+    char state[16];
+    char digest[65];
+    char *detail; /* for people; NULL: none */
+    uint64_t slots;
+    uint64_t context_max;
+    uint64_t running, waiting;
+    uint64_t unacknowledged;
+    int64_t ready_ms; /* Unix time; 0: not yet */
+};
+
 /* A pod as last seen, and what is known of the agent in it. Times are of the monotonic clock. */
 struct world_pod {
-    struct platform_pod view; /* its strings live in `arena` */
-    struct arena arena;
+    struct platform_pod view; /* its strings live in `texts` and in the model's key */
+    char *texts;
     struct world_model *model;
 
     bool probing;
     int64_t probe_due_ms;
-    int probe_failures;          /* in a row */
-    int64_t failing_since_ms;    /* of the first of them; 0: none */
-    bool answered;               /* `status` is of this run of the agent */
-    struct stream_status status; /* the last answer */
-    int64_t answered_ms;         /* when it came */
-    bool ever_ready;             /* seen ready, so it may have been routed to */
-    bool cold_start_taken;       /* its start was measured already */
-    bool stalled;                /* a gateway saw its engine stand still */
-    bool suspect;                /* a gateway gave it up, and it has not answered since */
-    uint64_t restart_ticket;     /* of the call under way; 0: none */
-    bool restart_asked;          /* for this run of the agent */
+    int probe_failures;        /* in a row */
+    int64_t failing_since_ms;  /* of the first of them; 0: none */
+    bool answered;             /* `status` is of this run of the agent */
+    struct world_agent status; /* the last answer */
+    int64_t answered_ms;       /* when it came */
+    bool ever_ready;           /* seen ready, so it may have been routed to */
+    bool cold_start_taken;     /* its start was measured already */
+    bool stalled;              /* a gateway saw its engine stand still */
+    bool suspect;              /* a gateway gave it up, and it has not answered since */
+    uint64_t restart_ticket;   /* of the call under way; 0: none */
+    bool restart_asked;        /* for this run of the agent */
 
     uint64_t drain_counter; /* of the first routes that show it draining; 0: none yet */
     int64_t drain_published_ms;
@@ -106,7 +118,8 @@ struct world_model {
     struct arena arena;        /* of spec and status */
     struct crd_model_spec spec;
     struct crd_model_status status;
-    char spec_fault[PLATFORM_MESSAGE_MAX]; /* why the stored object can't be used; empty: fine */
+    bool has_status;  /* the object has one */
+    char *spec_fault; /* why the stored object can't be used; NULL: fine */
     char template_hash[PLATFORM_HASH_LEN + 1];
     char *claimed_name; /* the short name that it claims now, or NULL */
 
@@ -127,11 +140,11 @@ struct world_model {
     struct world_weights weights;
     int64_t cold_starts[WORLD_COLD_STARTS];
     uint64_t cold_start_count;
-    int64_t drain_hold_until_ms;               /* no scale-down before: a gateway was silent */
-    int64_t left_ms;                           /* one of its pods was on its way out until then */
-    uint64_t context_max;                      /* as the last ready agent said; 0: none yet */
-    char create_message[PLATFORM_MESSAGE_MAX]; /* why the last creation was refused; or empty */
-    char hold_reason[PLATFORM_MESSAGE_MAX];    /* for the routes; empty: fine */
+    int64_t drain_hold_until_ms; /* no scale-down before: a gateway was silent */
+    int64_t left_ms;             /* one of its pods was on its way out until then */
+    uint64_t context_max;        /* as the last ready agent said; 0: none yet */
+    char *create_message;        /* why the last creation was refused; NULL: it was not */
+    char *hold_reason;           /* for the routes; NULL: fine */
     bool name_accepted;
 };
 
@@ -141,7 +154,8 @@ struct world_route {
     struct arena arena; /* of spec and status */
     struct crd_route_spec spec;
     struct crd_route_status status;
-    char spec_fault[PLATFORM_MESSAGE_MAX]; /* as of a model */
+    bool has_status;
+    char *spec_fault; /* as of a model */
     char *claimed_name;
     bool name_accepted;
     uint64_t put_ticket;
@@ -189,6 +203,9 @@ enum world_target { WORLD_TARGET_OK, WORLD_TARGET_MISSING, WORLD_TARGET_NOT_PERM
 void world_init(struct world *w);
 void world_fini(struct world *w);
 
+/* Replaces a message of ours (cut at PLATFORM_MESSAGE_MAX); an empty one is NULL. */
+void world_text_set(char **owned, struct str text);
+
 struct world_model *world_model_find(const struct world *w, struct str key);
 /* Takes the view of an object over (NULL: it is gone). Returns its model, or NULL if that is now
  * nothing at all. */
@@ -215,6 +232,7 @@ const struct crd_object *world_claim_owner(const struct world *w, const char *na
 
 struct world_pod *world_pod_find(const struct world *w, struct str uid);
 struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view);
+void world_pod_answered(struct world_pod *pod, const struct stream_status *status);
 void world_pod_remove(struct world *w, struct world_pod *pod);
 struct world_pod *world_model_pod(const struct world_model *m, struct str name);
 /* The agent answers and takes requests. */

@@ -32,6 +32,7 @@ void world_route_free(struct world *w, struct world_route *route)
     world_claim_drop(w, (struct world_claimant){.route = route}, &route->claimed_name);
     crd_object_unref(route->object);
     arena_fini(&route->arena);
+    mem_free(route->spec_fault);
     mem_free(route->key);
     mem_free(route);
 }
@@ -43,11 +44,11 @@ static void read_object(struct world_route *route)
     arena_reset(&route->arena);
     route->spec = (struct crd_route_spec){0};
     route->status = (struct crd_route_status){0};
-    route->spec_fault[0] = '\0';
+    route->has_status = crd_object_has_status(route->object);
+    world_text_set(&route->spec_fault, STR_NONE);
     if (crd_route_spec_read(&route->spec, route->object, &route->arena, &err) < 0 ||
         crd_route_status_read(&route->status, route->object, &route->arena, &err) < 0)
-        snprintf(route->spec_fault, sizeof(route->spec_fault), "%.*s", PLATFORM_MESSAGE_MAX - 1,
-                 err_message(&err));
+        world_text_set(&route->spec_fault, str_of(err_message(&err)));
 }
 
 struct world_route *world_route_set(struct world *w, struct str key, struct crd_object *object)

@@ -2,13 +2,21 @@
 # ./dev bench [NAME...] [--json]: the bench programs of tests/bench, in the release build, through
 # `spate bench`. Each prints the machine with what it measured; none of them fails by being slow.
 # ./dev bench peers [--json]: the engine beside llama.cpp, which is compiled once for this machine.
+# ./dev bench cluster [PART...] [--json]: on real Kubernetes clusters that it makes, as root; never
+# part of plain ./dev bench.
 . scripts/dev/build.sh
 . scripts/dev/cache.sh
+. scripts/dev/deps.sh
 
 dev_bench() {
     if [ "${1:-}" = peers ]; then
         shift
         bench_peers "$@"
+        return
+    fi
+    if [ "${1:-}" = cluster ]; then
+        shift
+        bench_cluster "$@"
         return
     fi
     dev_build --release >&2
@@ -25,4 +33,10 @@ bench_peers() {
     [ -f "$model" ] || build/release/bin/spate model pull smollm2 >&2
     "$CACHE_VENV/bin/python" tests/bench/peers/beside_llama_cpp.py \
         --engine build/release/bin/bench_engine_math --model "$model" "$@"
+}
+
+bench_cluster() {
+    dev_build --release >&2
+    dev_deps cluster >&2
+    SPATE_BIN=$SPATE_ROOT/build/release/bin exec python3 tests/bench/cluster/bench_cluster.py "$@"
 }

@@ -55,6 +55,34 @@ static void defaults_are_filled_in(void **state)
     assert_null(json_object_get(json_object_get(tree, "spec"), "engine"));
 }
 
+/* What is read of a packed object is what was there before, for as long as it is there. */
+static void a_packed_object_reads_the_same(void **state)
+{
+    json_auto_t *tree = tree_of(MODEL_URI "status: {observedGeneration: 3}\n");
+    CLEANUP(crd_object_unrefp) struct crd_object *object = NULL;
+    json_auto_t *spec = NULL;
+    json_auto_t *status = NULL;
+    json_t *later = NULL;
+    struct err err = {0};
+
+    (void)state;
+    if (crd_object_read(&object, tree, NULL, NULL, &err) < 0)
+        fail_msg("%s", err_message(&err));
+    spec = json_incref(object->spec);
+    assert_int_equal(crd_object_pack(object, &err), 0);
+    assert_null(object->spec);
+    assert_int_equal(crd_tree(&later, object, "spec", &err), 0);
+    assert_true(json_equal(spec, later));
+    json_decref(later);
+    assert_true(crd_object_has_status(object));
+    assert_int_equal(crd_tree(&status, object, "status", &err), 0);
+    assert_int_equal(json_integer_value(json_object_get(status, "observedGeneration")), 3);
+    crd_object_drop_status(object);
+    assert_false(crd_object_has_status(object));
+    assert_int_equal(crd_tree(&later, object, "status", &err), 0);
+    assert_null(later);
+}
+
 /* All faults are told at once, but not without end. */
 static void faults_are_bounded(void **state)
 {
@@ -177,9 +205,13 @@ static void lack_of_memory_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_filled_in), cmocka_unit_test(faults_are_bounded),
-        cmocka_unit_test(objects_read_back),      cmocka_unit_test(kinds_are_found),
-        cmocka_unit_test(tables_are_sound),       cmocka_unit_test(lack_of_memory_is_reported),
+        cmocka_unit_test(defaults_are_filled_in),
+        cmocka_unit_test(a_packed_object_reads_the_same),
+        cmocka_unit_test(faults_are_bounded),
+        cmocka_unit_test(objects_read_back),
+        cmocka_unit_test(kinds_are_found),
+        cmocka_unit_test(tables_are_sound),
+        cmocka_unit_test(lack_of_memory_is_reported),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

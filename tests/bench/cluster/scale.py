@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator with many models on a real API server: its memory, how long a reconcile takes, and how long it takes from
+its start until every model has a status. It has no nodes, so models that want pods get copies (fleet.py)."""
+import contextlib
+import pathlib
+import re
+import time
+import urllib.request
+
+import outside
+from direct import Direct
+from fleet import Agents, Fleet, Node, make_gateway
+
+NAMESPACE = "bench"
+SEED = "seed"
+SETTLE_S = 15        # after the last status: what was freed is free, and the operator's usual work goes on
+MEMORY_AIM = "<= 128 MiB with 10,000 models and 100,000 pods"
+
+
+def memory_mib(pid, row):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(rf"{row}:\s+(\d+) kB", text).group(1)) / 1024
+
+
+def metrics(operator):
+    with urllib.request.urlopen(f"http://{operator.address}/metrics", timeout=60) as answer:
+        return answer.read().decode()
+
+
+class Reconciles:
+    """What the operator's own histogram says."""
+
+    def __init__(self, text):
+        name = "controller_runtime_reconcile_time_seconds"
+        rows = re.findall(rf'^{name}_bucket{{.*le="([^"]+)".*}} (\d+)', text, re.MULTILINE)
+        self.buckets = [(float(bound), int(count)) for bound, count in rows]
+        self.count = self.buckets[-1][1]
+
+    def quantile_ms(self, share):
+        """Within a bucket as if its values were spread evenly: as Prometheus does it."""
+        wanted = share * self.count
+        low, below = 0.0, 0
+        for bound, count in self.buckets:
+            if count >= wanted:
+                if bound == float("inf"):
+                    return low * 1000
+                return (low + (bound - low) * (wanted - below) / max(count - below, 1)) * 1000
+            low, below = bound, count
+        return low * 1000
+
+
+def wait_for_statuses(fleet, version, count):
+    """Until so many models were seen whose status is of their generation."""
+    seen = set()
+    for event in fleet.direct.watch(fleet.models_path, version):
+        found = event["object"]
+        if found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"]:
+            seen.add(found["metadata"]["name"])
+            if len(seen) == count:
+                return
+
+
+def wait_for_ready(fleet, version, count, pods_each):
+    """Until so many models were seen all of whose pods are ready, as the operator has found itself."""
+    seen = set()
+    for event in fleet.direct.watch(fleet.models_path, version):
+        found = event["object"]
+        if found.get("status", {}).get("readyReplicas") == pods_each:
+            seen.add(found["metadata"]["name"])
+            if len(seen) == count:
+                return
+
+
+def report_operator(report, operator, what):
+    reconciles = Reconciles(metrics(operator))
+    workload = (f"{reconciles.count} reconciles; at most {memory_mib(operator.process.pid, 'VmHWM'):.1f} MiB since its start")
+    report.figure(f"{what}: memory of the operator", round(memory_mib(operator.process.pid, "VmRSS"), 1), "MiB",
+                  workload, MEMORY_AIM)
+    report.figure(f"{what}: reconcile p50", round(reconciles.quantile_ms(0.5), 3), "ms")
+    report.figure(f"{what}: reconcile p99", round(reconciles.quantile_ms(0.99), 3), "ms", aim="<= 50 ms")
+
+
+def open_place(stack, name):
+    """A cluster with one node that is an object, and the credential of a gateway on it."""
+    place = stack.enter_context(outside.Outside(name, control_plane_only=True))
+    fleet = Fleet(Direct(place.cluster), NAMESPACE)
+    place.make_namespace(NAMESPACE)
+    host = place.cluster.plan.host_address
+    node = Node(fleet.direct, host)
+    stack.callback(node.done.set)
+    return place, fleet, make_gateway(fleet.direct, outside.NAMESPACE, host)
+
+
+def measure_models(report, name, count):
+    """Models without pods that no operator has seen yet."""
+    with contextlib.ExitStack() as stack:
+        place, fleet, credential = open_place(stack, f"{name}-{count}")
+        fleet.make_models([f"model-{i}" for i in range(count)], 0)
+        version = fleet.resource_version()
+        started = time.monotonic()
+        operator = place.start_operator("first")
+        place.start_gateway(credential, operator)
+        wait_for_statuses(fleet, version, count)
+        took = time.monotonic() - started
+        time.sleep(SETTLE_S)
+        what = f"{count} models without pods"
+        report.figure(f"{what}: operator's start to all with status", round(took, 1), "s",
+                      "it keeps to 100 requests a second by itself")
+        report_operator(report, operator, what)
+
+
+def measure_pods(report, name, count, pods_each):
+    """Models with pods that run and are recorded, found by an operator that starts."""
+    with contextlib.ExitStack() as stack:
+        place, fleet, credential = open_place(stack, f"{name}-pods")
+        agents = stack.enter_context(Agents(place.cluster.plan.host_address))
+        make_pods(place, fleet, count, pods_each, agents.server_port)
+        version = fleet.resource_version()
+        started = time.monotonic()
+        operator = place.start_operator("second")
+        place.start_gateway(credential, operator)
+        wait_for_ready(fleet, version, count, pods_each)
+        took = time.monotonic() - started
+        time.sleep(SETTLE_S)
+        what = f"{count} models, {count * pods_each} pods"
+        report.figure(f"{what}: operator's start to all adopted", round(took, 1), "s",
+                      "each agent was asked and said that it is ready, and each status says so")
+        report_operator(report, operator, what)
+
+
+def make_pods(place, fleet, count, pods_each, port):
+    """The operator makes the pods of one model; then it ends, and all other models get the same."""
+    fleet.make_models([SEED], pods_each)
+    operator = place.start_operator("first")
+    place.wait_for(lambda: len(fleet.status_of(SEED).get("pods", ())) == pods_each, 60, "the pods of the first model")
+    operator.stop()
+    made = fleet.make_models([f"model-{i}" for i in range(count)], pods_each)
+    fleet.copy_pods(SEED, made, place.cluster.plan.host_address, port)
+    fleet.direct.call("DELETE", f"{fleet.models_path}/{SEED}")
