@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
-
 enum { LOG_LINE_MAX = 4096 };
 
 static const char *program_name = "spate";
@@ -93,24 +91,6 @@ static void put_text(struct line *l, const char *text)
     put(l, str_of(text));
 }
 
-/* What a terminal obeys, or what makes a text look like another one: control characters, marks of
- * direction, characters without width, separators of lines. */
-static bool is_unseen(uint32_t c)
-{
-    static const struct {
-        uint32_t first, last;
-    } ranges[] = {
-        {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},     {0x61c, 0x61c},   {0x200b, 0x200f},
-        {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb},
-    };
-
-    for (size_t i = 0; i < ARRAY_COUNT(ranges); i++) {
-        if (c >= ranges[i].first && c <= ranges[i].last)
-            return true;
-    }
-    return false;
-}
-
 /* JSON escapes serve both formats; invalid UTF-8 becomes U+FFFD. */
 static void put_escaped(struct line *l, struct str s)
 {
@@ -124,7 +104,7 @@ static void put_escaped(struct line *l, struct str s)
             length = 1;
         } else if (c == '"' || c == '\\') {
             put_text(l, c == '"' ? "\\\"" : "\\\\");
-        } else if (is_unseen(c)) {
+        } else if (utf8_is_unseen(c)) {
             snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)c);
             put_text(l, escape);
         } else {
