@@ -13,6 +13,7 @@ import tokens  # noqa: E402
 
 TEAM = "acme-team"
 MODEL = f"{TEAM}/brook"
+BROOK = release.BROOK
 
 
 class System:

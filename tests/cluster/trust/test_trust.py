@@ -4,10 +4,13 @@ import unittest
 
 from shared import system
 
+from hostile import Hostile
+from mistakes import Mistakes
 from refusals import Refusals
+from rights import Rights
 from tenants import Tenants
 
-__all__ = ["Refusals", "Tenants"]
+__all__ = ["Hostile", "Mistakes", "Refusals", "Rights", "Tenants"]
 
 if __name__ == "__main__":
     try:
