@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "operator/common/must.h"
+#include "operator/reconcile/plain.h"
 
 struct str pass_text(struct pass *p, const char *format, ...)
 {
@@ -16,6 +17,7 @@ struct str pass_text(struct pass *p, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    plain_make(text);
     return must_str(arena_str(&p->arena, str_of(text)));
 }
 
@@ -44,6 +46,7 @@ void pass_condition(struct pass *p, const char *type, enum crd_truth truth, cons
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    plain_make(text);
     *out = (struct crd_condition){
         .type = str_of(type),
         .status = (int)truth,
