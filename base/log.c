@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The log: see log.h. A line is built on the stack and cut at LOG_LINE_MAX. */
+/* The log: see log.h. A line is built on the stack, by pieces that go in whole or not at all, so
+ * that a line that is cut at LOG_LINE_MAX still can be read as what it is. */
 #include "base/log.h"
 
 #include <math.h>
@@ -17,13 +18,14 @@ static int log_fd = STDERR_FILENO;
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const format_names[] = {"text", "json"};
 
-/* Room is kept for the end of the line, so that a cut line still is a whole one. */
+/* After the first piece that did not fit nothing more is taken. */
 struct line {
     char bytes[LOG_LINE_MAX];
     size_t len;
+    bool full;
 };
 
-enum { LOG_LINE_TAIL = 8 };
+enum { LOG_LINE_TAIL = 8 }; /* room for the end of a line that was cut */
 
 void log_setup(const char *program, enum log_level level, enum log_format format, int fd)
 {
@@ -67,12 +69,21 @@ bool log_enabled(enum log_level level)
 
 static void put(struct line *l, struct str s)
 {
-    size_t room = LOG_LINE_MAX - LOG_LINE_TAIL - l->len;
-    size_t part = s.len < room ? s.len : room;
+    if (s.len > LOG_LINE_MAX - LOG_LINE_TAIL - l->len)
+        l->full = true;
+    if (l->full || s.len == 0)
+        return;
+    memcpy(l->bytes + l->len, s.ptr, s.len);
+    l->len += s.len;
+}
 
-    if (part > 0)
-        memcpy(l->bytes + l->len, s.ptr, part);
-    l->len += part;
+/* Into the room that is kept. */
+static void put_tail(struct line *l, const char *text)
+{
+    size_t len = strlen(text);
+
+    memcpy(l->bytes + l->len, text, len);
+    l->len += len;
 }
 
 static void put_text(struct line *l, const char *text)
@@ -83,17 +94,19 @@ static void put_text(struct line *l, const char *text)
 /* JSON escapes serve both formats; invalid UTF-8 becomes U+FFFD. */
 static void put_escaped(struct line *l, struct str s)
 {
-    while (s.len > 0) {
-        int length = utf8_length(s);
-        unsigned char c = (unsigned char)s.ptr[0];
+    while (s.len > 0 && !l->full) {
+        uint32_t c = 0;
+        int length = utf8_decode(s, &c);
         char escape[8];
 
         if (length <= 0) {
             put_text(l, "\xef\xbf\xbd");
             length = 1;
-        } else if (c < 0x20 || c == 0x7f || c == '"' || c == '\\') {
-            snprintf(escape, sizeof(escape), "\\u%04x", c);
-            put_text(l, c == '"' ? "\\\"" : c == '\\' ? "\\\\" : escape);
+        } else if (c == '"' || c == '\\') {
+            put_text(l, c == '"' ? "\\\"" : "\\\\");
+        } else if (utf8_is_unseen(c)) {
+            snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)c);
+            put_text(l, escape);
         } else {
             put(l, str_slice(s, 0, (size_t)length));
         }
@@ -119,16 +132,29 @@ static void put_quoted(struct line *l, struct str s)
     put_text(l, "\"");
 }
 
+/* A text that is cut ends with dots. */
+static void put_field_text(struct line *l, struct str text)
+{
+    bool quoted = line_format == LOG_FORMAT_JSON || needs_quotes(text);
+
+    if (quoted)
+        put_text(l, "\"");
+    if (l->full)
+        return;
+    put_escaped(l, text);
+    if (quoted)
+        put_text(l, "\"");
+    if (l->full)
+        put_tail(l, quoted ? "...\"" : "...");
+}
+
 static void put_value(struct line *l, const struct log_field *f)
 {
     char number[40];
 
     switch (f->kind) {
     case LOG_FIELD_STR:
-        if (line_format == LOG_FORMAT_JSON || needs_quotes(f->text))
-            put_quoted(l, f->text);
-        else
-            put(l, f->text);
+        put_field_text(l, f->text);
         return;
     case LOG_FIELD_I64:
         snprintf(number, sizeof(number), "%lld", (long long)f->integer);
@@ -146,8 +172,28 @@ static void put_value(struct line *l, const struct log_field *f)
     put_text(l, number);
 }
 
-static void put_json(struct line *l, const char *when, enum log_level level, const char *event,
-                     const struct log_field *fields, int field_count)
+/* A field that does not fit is left out, but for a text, which is cut. */
+static void put_field(struct line *l, const struct log_field *f)
+{
+    bool is_json = line_format == LOG_FORMAT_JSON;
+    size_t before = l->len, named;
+
+    if (l->full)
+        return;
+    put_text(l, is_json ? "," : " ");
+    if (is_json)
+        put_quoted(l, str_of(f->name));
+    else
+        put_text(l, f->name);
+    put_text(l, is_json ? ":" : "=");
+    named = l->len;
+    if (!l->full)
+        put_value(l, f);
+    if (l->full && l->len == named)
+        l->len = before;
+}
+
+static void put_json(struct line *l, const char *when, enum log_level level, const char *event)
 {
     put_text(l, "{\"time\":\"");
     put_text(l, when);
@@ -157,17 +203,9 @@ static void put_json(struct line *l, const char *when, enum log_level level, con
     put_quoted(l, str_of(program_name));
     put_text(l, ",\"event\":");
     put_quoted(l, str_of(event));
-    for (int i = 0; i < field_count; i++) {
-        put_text(l, ",");
-        put_quoted(l, str_of(fields[i].name));
-        put_text(l, ":");
-        put_value(l, &fields[i]);
-    }
-    put_text(l, "}");
 }
 
-static void put_plain(struct line *l, const char *when, enum log_level level, const char *event,
-                      const struct log_field *fields, int field_count)
+static void put_plain(struct line *l, const char *when, enum log_level level, const char *event)
 {
     put_text(l, when);
     put_text(l, " ");
@@ -176,12 +214,6 @@ static void put_plain(struct line *l, const char *when, enum log_level level, co
     put_text(l, program_name);
     put_text(l, ": ");
     put_escaped(l, str_of(event));
-    for (int i = 0; i < field_count; i++) {
-        put_text(l, " ");
-        put_text(l, fields[i].name);
-        put_text(l, "=");
-        put_value(l, &fields[i]);
-    }
 }
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields,
@@ -193,16 +225,15 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     if (!log_enabled(level))
         return;
     l.len = 0;
+    l.full = false;
     clock_format_utc(clock_wall_ms(clock_system()), when);
     if (line_format == LOG_FORMAT_JSON)
-        put_json(&l, when, level, event, fields, field_count);
+        put_json(&l, when, level, event);
     else
-        put_plain(&l, when, level, event, fields, field_count);
-    if (l.len >= LOG_LINE_MAX - LOG_LINE_TAIL) {
-        memcpy(l.bytes + l.len, line_format == LOG_FORMAT_JSON ? "...\"}" : "...  ", 5);
-        l.len += 5;
-    }
-    l.bytes[l.len++] = '\n';
+        put_plain(&l, when, level, event);
+    for (int i = 0; i < field_count; i++)
+        put_field(&l, &fields[i]);
+    put_tail(&l, line_format == LOG_FORMAT_JSON ? "}\n" : "\n");
     if (write(log_fd, l.bytes, l.len) < 0)
         return; /* nowhere left to report it */
 }

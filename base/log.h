@@ -2,7 +2,9 @@
 /*
  * Structured log to stderr: one line an event, as text for people or JSON for machines. A line is
  * written by one write(2). Thread-safe. Programs log at the top; libraries return errors instead.
- * Never pass a secret: a key is logged by its id. Values are escaped, so no input can forge a line.
+ * Never pass a secret: a key is logged by its id. Values are escaped, so no input can forge a line,
+ * turn its direction or reach a terminal; what is longer than a line is cut, and the line stays
+ * valid.
  *
  *     log_info("pod started", LOG_STR("pod", name), LOG_I64("port", port));
  */

@@ -56,5 +56,8 @@ bool utf8_valid(struct str s);
 int utf8_decode(struct str s, uint32_t *codepoint);
 /* Writes 1-4 bytes to out and returns how many; 0 for a surrogate or a value over U+10FFFF. */
 int utf8_encode(uint32_t codepoint, char out[4]);
+/* What a terminal obeys, or what makes a text look like another one: control characters, marks of
+ * direction, characters without width, separators of lines. */
+bool utf8_is_unseen(uint32_t codepoint);
 
 #endif

@@ -2,6 +2,8 @@
 /* UTF-8, strict (RFC 3629): no overlong forms, no surrogates, nothing over U+10FFFF. See str.h. */
 #include "base/str.h"
 
+#include "base/mem.h"
+
 struct lead {
     int length;
     unsigned char second_min; /* the range of the second byte rules out overlong and surrogates */
@@ -94,4 +96,20 @@ int utf8_encode(uint32_t codepoint, char out[4])
     }
     out[0] = (char)(lead_bits[length] | codepoint);
     return length;
+}
+
+bool utf8_is_unseen(uint32_t c)
+{
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {
+        {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},     {0x61c, 0x61c},   {0x200b, 0x200f},
+        {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xfff9, 0xfffb},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(ranges); i++) {
+        if (c >= ranges[i].first && c <= ranges[i].last)
+            return true;
+    }
+    return false;
 }

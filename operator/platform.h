@@ -77,6 +77,7 @@ struct platform_pod {
     uint64_t restarts;               /* each is a new run of the agent, maybe at another address */
     struct str address;              /* "127.0.0.1:40123"; empty until known */
     struct str message;              /* why it does not run, for people; empty: fine */
+    bool blocked; /* pending until somebody does something: adds a node, corrects a name */
 };
 
 /* A pod to create. The name is <model>-<hash>-<ordinal>; the platform sets the owner reference. */

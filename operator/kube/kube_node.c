@@ -2,7 +2,12 @@
 /* Nodes: whether they live, whether they go, and how they are paid for. */
 #include "operator/kube/kube_node.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/mem.h"
+
+#define GPU "nvidia.com/gpu"
 
 /* Taints by which clouds and autoscalers say that a node will be gone soon. A key that ends with
  * '/' stands for all below it. */
@@ -103,6 +108,55 @@ static enum platform_capacity capacity_of(const json_t *object)
                                                 : PLATFORM_CAPACITY_UNKNOWN;
 }
 
+static int64_t gpus_of(const json_t *object)
+{
+    const json_t *offered = json_object_get(json_object_get(object, "status"), "allocatable");
+    int64_t count = 0;
+
+    return str_to_i64(json_str(json_object_get(offered, GPU)), &count) ? count : 0;
+}
+
+/* As node feature discovery and NVIDIA's own discovery label them. */
+static bool has_gpu(const json_t *object)
+{
+    static const struct kube_label labels[] = {
+        {"feature.node.kubernetes.io/pci-10de.present", "true"},
+        {"feature.node.kubernetes.io/pci-0300_10de.present", "true"},
+        {"feature.node.kubernetes.io/pci-0302_10de.present", "true"},
+        {"nvidia.com/gpu.present", "true"},
+        {NULL, NULL},
+    };
+
+    return has_one_of(json_object_get(json_object_get(object, "metadata"), "labels"), labels);
+}
+
+/* One that does not fit is left out, and those after it. */
+static void read_taints(char out[KUBE_NODE_TAINTS_MAX], const json_t *object)
+{
+    const json_t *taints = json_object_get(json_object_get(object, "spec"), "taints");
+    const json_t *taint;
+    size_t used = 0, i;
+
+    out[0] = '\0';
+    json_array_foreach (taints, i, taint) {
+        struct str key = json_str(json_object_get(taint, "key"));
+        struct str value = json_str(json_object_get(taint, "value"));
+        struct str effect = json_str(json_object_get(taint, "effect"));
+        int size;
+
+        if (key.len == 0 || str_is(effect, "PreferNoSchedule"))
+            continue;
+        size = snprintf(out + used, KUBE_NODE_TAINTS_MAX - used, "%s%.*s%s%.*s:%.*s",
+                        used > 0 ? " " : "", STR_ARG(key), value.len > 0 ? "=" : "", STR_ARG(value),
+                        STR_ARG(effect));
+        if (size < 0 || (size_t)size >= KUBE_NODE_TAINTS_MAX - used) {
+            out[used] = '\0';
+            return;
+        }
+        used += (size_t)size;
+    }
+}
+
 int kube_node_read(struct kube_node **out, const json_t *object, const struct kube_meta *meta,
                    struct err *err)
 {
@@ -113,6 +167,9 @@ int kube_node_read(struct kube_node **out, const json_t *object, const struct ku
     node->ready = is_ready(object);
     node->reclaimed = meta->deleting || has_reclaim_taint(object);
     node->capacity = capacity_of(object);
+    node->gpus = gpus_of(object);
+    node->has_gpu = has_gpu(object);
+    read_taints(node->taints, object);
     *out = node;
     return 0;
 }

@@ -6,10 +6,15 @@
 #include "operator/kube/client/kube_object.h"
 #include "operator/platform.h"
 
+enum { KUBE_NODE_TAINTS_MAX = 192 };
+
 struct kube_node {
     bool ready;
     bool reclaimed; /* it gave notice: a taint of a reclaim, or it is being deleted */
     enum platform_capacity capacity;
+    int64_t gpus;                      /* that it offers: nvidia.com/gpu, allocatable */
+    bool has_gpu;                      /* it bears the label of an NVIDIA device, plugin or not */
+    char taints[KUBE_NODE_TAINTS_MAX]; /* that keep pods off: "key=value:Effect", by blanks; cut */
 };
 
 /* Tolerant, as kube_pod_read. The caller owns *out (mem_free). */

@@ -18,7 +18,13 @@
 #include "operator/kube/kube_names.h"
 #include "operator/kube/kube_node.h"
 
-enum { PARTS_MAX = 10, ADDRESS_MAX = 80, OWNER_KEY_MAX = 600, CREATED_SKEW_MS = 2000 };
+enum {
+    PARTS_MAX = 11,
+    ADDRESS_MAX = 80,
+    OWNER_KEY_MAX = 600,
+    TOLERATED_BYTES_MAX = 8192,
+    CREATED_SKEW_MS = 2000
+};
 
 static const json_t *member(const json_t *object, const char *key)
 {
@@ -30,100 +36,21 @@ static struct str text(const json_t *object, const char *key)
     return json_str(json_object_get(object, key));
 }
 
-/* --- what is wrong, in words ------------------------------------------------------------------ */
-
-/* Reasons for which a container waits, and what a person can do about them. */
-static const struct {
-    const char *reason, *words;
-} waiting_words[] = {
-    {"ErrImagePull", "its image can't be pulled"},
-    {"ImagePullBackOff", "its image can't be pulled"},
-    {"ErrImageNeverPull", "its image is not on the node, and may not be pulled"},
-    {"InvalidImageName", "the name of its image is not valid"},
-    {"ImageInspectError", "its image is damaged on the node"},
-    {"RegistryUnavailable", "the registry of its image does not answer"},
-    {"CreateContainerConfigError", "a Secret or ConfigMap that it needs is missing"},
-    {"CreateContainerError", "the node can't make its container"},
-    {"RunContainerError", "the node can't start its container"},
-    {"PreCreateHookError", "the node can't make its container"},
-};
-
-static void put_words(char message[PLATFORM_MESSAGE_MAX], const char *words, struct str detail)
-{
-    if (detail.len > 0)
-        snprintf(message, PLATFORM_MESSAGE_MAX, "%s: %.*s", words, STR_ARG(detail));
-    else
-        snprintf(message, PLATFORM_MESSAGE_MAX, "%s", words);
-}
-
-/* The container's reason to wait; false if it is nothing to speak of. */
-static bool explain_waiting(const json_t *waiting, char message[PLATFORM_MESSAGE_MAX])
-{
-    struct str reason = text(waiting, "reason");
-
-    for (size_t i = 0; i < ARRAY_COUNT(waiting_words); i++) {
-        if (str_is(reason, waiting_words[i].reason)) {
-            put_words(message, waiting_words[i].words, text(waiting, "message"));
-            return true;
-        }
-    }
-    return false;
-}
-
-static const json_t *condition_of(const json_t *status, const char *type)
-{
-    const json_t *conditions = member(status, "conditions");
-    const json_t *condition;
-    size_t i;
-
-    json_array_foreach (conditions, i, condition) {
-        if (str_is(text(condition, "type"), type))
-            return condition;
-    }
-    return NULL;
-}
-
-static bool is_false(const json_t *condition)
-{
-    return str_is(text(condition, "status"), "False");
-}
-
-/* Something that the user put there keeps the scheduler off it. */
-static bool is_gated(const json_t *scheduled)
-{
-    return str_is(text(scheduled, "reason"), "SchedulingGated");
-}
-
-static void explain_pending(const json_t *status, char message[PLATFORM_MESSAGE_MAX])
-{
-    const json_t *scheduled = condition_of(status, "PodScheduled");
-
-    if (is_false(scheduled) && is_gated(scheduled))
-        put_words(message, "something holds its scheduling back", text(scheduled, "message"));
-    else if (is_false(scheduled))
-        put_words(message, "no node has room for it", text(scheduled, "message"));
-    else if (scheduled == NULL)
-        put_words(message, "it waits for the scheduler", STR_NONE);
-    else
-        put_words(message, "its node prepares volumes and images", STR_NONE);
-}
-
-static void explain_crash(const json_t *ended, char message[PLATFORM_MESSAGE_MAX])
-{
-    struct str reason = text(ended, "reason");
-    struct str last_words = text(ended, "message");
-    long long code = json_integer_value(member(ended, "exitCode"));
-
-    if (str_is(reason, "OOMKilled"))
-        put_words(message, "its agent needed more memory than its limit allows", STR_NONE);
-    else if (last_words.len > 0)
-        snprintf(message, PLATFORM_MESSAGE_MAX, "its agent ended with status %lld: %.*s", code,
-                 STR_ARG(str_trim(last_words)));
-    else
-        snprintf(message, PLATFORM_MESSAGE_MAX, "its agent ended with status %lld", code);
-}
-
 /* --- phase ------------------------------------------------------------------------------------ */
+
+static bool is_taken_away(const json_t *status)
+{
+    return str_is(text(kube_condition(status, "DisruptionTarget"), "status"), "True");
+}
+
+/* A gate that the user put there is not lack of room. */
+static bool is_unplaced(const json_t *status)
+{
+    const json_t *scheduled = kube_condition(status, "PodScheduled");
+
+    return str_is(text(scheduled, "status"), "False") &&
+           !str_is(text(scheduled, "reason"), "SchedulingGated");
+}
 
 static const json_t *agent_status(const json_t *status)
 {
@@ -138,8 +65,7 @@ static const json_t *agent_status(const json_t *status)
     return json_array_get(list, 0); /* a gateway's container has another name */
 }
 
-static void read_container(struct kube_pod *pod, const json_t *status,
-                           char message[PLATFORM_MESSAGE_MAX])
+static void read_container(struct kube_pod *pod, const json_t *status, struct kube_words *words)
 {
     const json_t *container = agent_status(status);
     const json_t *state = member(container, "state");
@@ -155,30 +81,46 @@ static void read_container(struct kube_pod *pod, const json_t *status,
         if (ended == NULL)
             ended = member(member(container, "lastState"), "terminated");
         pod->phase = PLATFORM_POD_CRASHED;
-        explain_crash(ended, message);
-    } else if (!explain_waiting(waiting, message)) {
-        explain_pending(status, message);
+        kube_words_ended(words, ended);
+    } else if (kube_words_waiting(words, waiting)) {
+        pod->blocked = true;
+    } else {
+        kube_words_pending(words, status, &pod->blocked, &pod->lack);
     }
 }
 
-static void read_phase(struct kube_pod *pod, const json_t *status,
-                       char message[PLATFORM_MESSAGE_MAX])
+static void read_phase(struct kube_pod *pod, const json_t *status, struct kube_words *words)
 {
-    const json_t *disruption = condition_of(status, "DisruptionTarget");
-    const json_t *scheduled = condition_of(status, "PodScheduled");
     struct str phase = text(status, "phase");
 
-    read_container(pod, status, message);
-    pod->evicted = str_is(text(disruption, "status"), "True");
-    pod->unplaced = is_false(scheduled) && !is_gated(scheduled);
+    read_container(pod, status, words);
+    pod->evicted = is_taken_away(status);
+    pod->unplaced = is_unplaced(status);
     if (!str_is(phase, "Failed") && !str_is(phase, "Succeeded"))
         return;
     pod->phase = PLATFORM_POD_LOST;
-    if (text(status, "reason").len > 0)
-        snprintf(message, PLATFORM_MESSAGE_MAX, "its node ended it: %.*s: %.*s",
-                 STR_ARG(text(status, "reason")), STR_ARG(text(status, "message")));
-    else
-        put_words(message, "its node ended it", STR_NONE);
+    *words = (struct kube_words){0};
+    kube_words_add(words, "its node ended it");
+    if (text(status, "reason").len > 0) {
+        kube_words_add(words, ": ");
+        kube_words_add_foreign(words, text(status, "reason"));
+        kube_words_add(words, ": ");
+        kube_words_add_foreign(words, text(status, "message"));
+    }
+}
+
+/* Keys of the taints that it puts up with; one without a key puts up with all. */
+static void read_tolerated(struct buf *out, const json_t *spec)
+{
+    const json_t *toleration;
+    size_t i;
+
+    json_array_foreach (member(spec, "tolerations"), i, toleration) {
+        struct str key = text(toleration, "key");
+
+        buf_append_str(out, key.len > 0 ? key : STR("*"));
+        buf_append_char(out, ' ');
+    }
 }
 
 /* --- address ---------------------------------------------------------------------------------- */
@@ -309,10 +251,15 @@ int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube
     const json_t *owner = controller_of(metadata);
     struct kube_pod pod = {.created_ms = created_at(metadata, meta),
                            .gone_by_ms = gone_by(metadata, meta)};
-    char message[PLATFORM_MESSAGE_MAX] = "", address[ADDRESS_MAX], key[OWNER_KEY_MAX] = "";
+    char address[ADDRESS_MAX], key[OWNER_KEY_MAX] = "";
+    CLEANUP(buf_fini) struct buf tolerated = {0};
+    struct kube_words words = {0};
     struct part parts[PARTS_MAX];
 
-    read_phase(&pod, member(object, "status"), message);
+    buf_init(&tolerated, TOLERATED_BYTES_MAX);
+    read_phase(&pod, member(object, "status"), &words);
+    if (pod.lack == KUBE_LACKS_TOLERATION)
+        read_tolerated(&tolerated, member(object, "spec"));
     read_address(object, address);
     str_to_u64(text(labels, KUBE_LABEL_ORDINAL), &pod.ordinal);
     pod.wants_on_demand =
@@ -329,7 +276,8 @@ int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube
     parts[6] = (struct part){text(member(object, "spec"), "serviceAccountName"), &pod.account};
     parts[7] = (struct part){text(member(object, "spec"), "nodeName"), &pod.node};
     parts[8] = (struct part){str_of(address), &pod.address};
-    parts[9] = (struct part){str_of(message), &pod.message};
+    parts[9] = (struct part){str_of(words.text), &pod.message};
+    parts[10] = (struct part){buf_str(&tolerated), &pod.tolerated};
     return pack(out, &pod, parts, PARTS_MAX, err);
 }
 

@@ -7,6 +7,7 @@
 #define SPATE_OPERATOR_KUBE_POD_H
 
 #include "operator/kube/client/kube_object.h"
+#include "operator/kube/kube_words.h"
 #include "operator/platform.h"
 
 struct kube_pod {
@@ -20,11 +21,14 @@ struct kube_pod {
     struct str node;      /* empty: not scheduled */
     struct str address;   /* "10.77.1.5:8000"; empty until known */
     struct str message;   /* why it does not run, for people */
+    struct str tolerated; /* keys of taints, where those keep it from all nodes */
     uint64_t ordinal;
     uint64_t restarts;
     int64_t created_ms;
     int64_t gone_by_ms; /* Unix time at which its deletion's grace ends; 0: not being deleted */
     enum platform_pod_phase phase;
+    enum kube_lack lack;  /* what ends the message: the nodes know it */
+    bool blocked;         /* pending, and not for a while only: somebody must do something */
     bool wants_on_demand; /* it may not be on a spot node */
     bool unplaced;        /* no node has room for it */
     bool evicted;         /* something takes it away: eviction, preemption, the node shuts down */

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "operator/kube/kube_lack.h"
 #include "operator/kube/kube_private.h"
 
 /* --- the store's types ------------------------------------------------------------------------ */
@@ -118,13 +119,29 @@ static bool is_left_behind(const struct kube *kube, const struct kube_pod *pod)
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
-static struct str message_of(const struct kube *kube, const struct kube_pod *pod)
+/* The end of a message that only the nodes know. */
+static struct str explain_lack(const struct kube *kube, const struct kube_pod *pod,
+                               struct kube_words *words)
+{
+    struct kube_lack_search search = {.lack = pod->lack, .tolerated = pod->tolerated};
+    const struct kube_entry *entry;
+
+    for (size_t at = 0;
+         (entry = kube_store_next(kube_informer_store(kube->nodes->informer), &at)) != NULL;)
+        kube_lack_see(&search, entry->name, entry->object);
+    kube_words_add_foreign(words, pod->message);
+    kube_lack_end(&search, words);
+    return str_of(words->text);
+}
+
+static struct str message_of(const struct kube *kube, const struct kube_pod *pod,
+                             struct kube_words *words)
 {
     if (pod->given_up)
         return STR("its agent was out of order");
     if (pod->phase != PLATFORM_POD_LOST && node_is_lost(kube, pod))
         return STR("its node does not answer, or is gone");
-    return pod->message;
+    return pod->lack == KUBE_LACKS_NOTHING ? pod->message : explain_lack(kube, pod, words);
 }
 
 static void tell(const struct kube *kube, enum platform_change change,
@@ -132,6 +149,7 @@ static void tell(const struct kube *kube, enum platform_change change,
 {
     const struct kube_pod *pod = entry->object;
     const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+    struct kube_words words = {0};
 
     kube->platform.handler->on_pod(
         kube->platform.user, change,
@@ -152,7 +170,8 @@ static void tell(const struct kube *kube, enum platform_change change,
             .capacity = node != NULL ? node->capacity : PLATFORM_CAPACITY_UNKNOWN,
             .restarts = pod->restarts,
             .address = pod->address,
-            .message = message_of(kube, pod),
+            .message = message_of(kube, pod, &words),
+            .blocked = pod->blocked,
         });
 }
 

@@ -162,6 +162,10 @@ static void on_trouble(void *user, const struct err *err, int64_t again_in_ms)
 {
     const struct kube_view *view = user;
 
+    if (view->kind != NULL && err->code == ERR_NOT_FOUND)
+        log_error("a CustomResourceDefinition is missing, and nothing is done before it is there: "
+                  "upgrade the release with crds.enabled=true",
+                  LOG_STR("resource", view->resource->plural), LOG_ERR(err));
     log_warn("a watch failed; it is tried again", LOG_STR("resource", view->resource->plural),
              LOG_VIEW("namespace", view->name_space), LOG_I64("again_in_ms", again_in_ms),
              LOG_ERR(err));

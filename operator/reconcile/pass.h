@@ -33,6 +33,7 @@ enum {
     PASS_UNRESPONSIVE_MS = 6 * 1000,      /* an agent silent for so long is started again */
     PASS_START_MS = 60 * 1000,            /* the same for one that never answered */
     PASS_CAPACITY_WAIT_MS = 30 * 1000,    /* a pod pending for longer lacks capacity */
+    PASS_BLOCKED_WAIT_MS = 3 * 1000,      /* the same if it can't start by itself */
     PASS_PLACE_WAIT_MS = 10 * 1000,       /* for a machine, before an old pod makes place */
     PASS_WEIGHTS_AGAIN_MS = 10 * 1000,    /* weights that could not be read are tried again */
     PASS_PUBLISH_GAP_MS = 10,             /* between two route snapshots */

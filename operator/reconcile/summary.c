@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "operator/common/must.h"
+#include "operator/reconcile/plain.h"
 
 struct str pass_text(struct pass *p, const char *format, ...)
 {
@@ -16,6 +17,7 @@ struct str pass_text(struct pass *p, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    plain_make(text);
     return must_str(arena_str(&p->arena, str_of(text)));
 }
 
@@ -44,6 +46,7 @@ void pass_condition(struct pass *p, const char *type, enum crd_truth truth, cons
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    plain_make(text);
     *out = (struct crd_condition){
         .type = str_of(type),
         .status = (int)truth,
@@ -86,7 +89,8 @@ static void capacity_condition(struct pass *p)
 
     for (size_t i = 0; i < p->m->pod_count; i++) {
         struct world_pod *pod = p->m->pods[i];
-        int64_t due = pod->view.created_ms + PASS_CAPACITY_WAIT_MS;
+        int64_t due = pod->view.created_ms +
+                      (pod->view.blocked ? PASS_BLOCKED_WAIT_MS : PASS_CAPACITY_WAIT_MS);
 
         if (pod->view.phase != PLATFORM_POD_PENDING)
             continue;
@@ -127,8 +131,21 @@ static void find_hold_reason(const struct pass *p, char out[PLATFORM_MESSAGE_MAX
                  STR_ARG(troubled->name), STR_ARG(troubled->message), STR_ARG(troubled->name));
 }
 
+/* What the first replica waits for, or ended with; empty: nothing to speak of. */
+static struct str start_trouble(struct pass *p)
+{
+    for (size_t i = 0; i < p->m->pod_count; i++) {
+        const struct platform_pod *pod = &p->m->pods[i]->view;
+
+        if (pod->message.len > 0 && (pod->blocked || pod->phase == PLATFORM_POD_CRASHED))
+            return pass_text(p, "; %.*s: %.*s", STR_ARG(pod->name), STR_ARG(pod->message));
+    }
+    return STR("");
+}
+
 static void ready_condition(struct pass *p, const char *hold)
 {
+    struct str trouble = start_trouble(p);
     int64_t ready = p->next.ready_replicas, desired = p->next.desired_replicas;
 
     if (ready > 0)
@@ -142,8 +159,9 @@ static void ready_condition(struct pass *p, const char *hold)
                            ? "no replica is asked for; raise spec.scaling.replicas"
                            : "no replica runs; the next request starts one");
     else
-        pass_condition(p, "Ready", CRD_FALSE, "Starting", "the first of %lld replicas is starting",
-                       (long long)desired);
+        pass_condition(p, "Ready", CRD_FALSE, "Starting",
+                       "the first of %lld replicas is starting%.*s", (long long)desired,
+                       STR_ARG(trouble));
 }
 
 static void progress_conditions(struct pass *p, const char *hold)

@@ -206,23 +206,31 @@ static void arenas_survive_failing_allocations(void **state)
 
 /* --- log ------------------------------------------------------------------------------------ */
 
-/* What one event looks like, through a pipe. */
-static void logged(enum log_format format, char out[LOG_BYTES])
+/* What fields look like as a line, through a pipe. */
+static void write_line(enum log_format format, char out[LOG_BYTES], const struct log_field *fields,
+                       int count)
 {
     int fds[2];
-    ssize_t count;
+    ssize_t length;
 
     assert_int_equal(pipe(fds), 0);
     log_setup("prog", LOG_LEVEL_INFO, format, fds[1]);
     log_debug("not shown");
-    log_info("an event", LOG_STR("text", "a\"b\nc\x01"), LOG_I64("number", -5),
-             LOG_BOOL("flag", true), LOG_F64("real", 0.5));
+    log_write(LOG_LEVEL_INFO, "an event", fields, count);
     log_setup("prog", LOG_LEVEL_INFO, LOG_FORMAT_TEXT, STDERR_FILENO);
     close(fds[1]);
-    count = read(fds[0], out, LOG_BYTES - 1);
-    assert_true(count > 0);
-    out[count] = '\0';
+    length = read(fds[0], out, LOG_BYTES - 1);
+    assert_true(length > 0);
+    out[length] = '\0';
     close(fds[0]);
+}
+
+static void logged(enum log_format format, char out[LOG_BYTES])
+{
+    const struct log_field fields[] = {LOG_STR("text", "a\"b\nc\x01"), LOG_I64("number", -5),
+                                       LOG_BOOL("flag", true), LOG_F64("real", 0.5)};
+
+    write_line(format, out, fields, (int)ARRAY_COUNT(fields));
 }
 
 static void lines_can_not_be_forged(void **state)
@@ -247,6 +255,76 @@ static void lines_can_not_be_forged(void **state)
     assert_int_equal(number, -5);
 }
 
+/* Texts that do something to who reads them: none of it is left as it is. */
+static void nothing_unseen_reaches_a_line(void **state)
+{
+    static const char *const texts[] = {
+        "\x1b[31mred",
+        "a\rb",
+        "\xc2\x9b"
+        "31m",
+        "\xc2\x85next",
+        "\xe2\x80\xae"
+        "fdp",
+        "\xe2\x81\xa6isolated",
+        "\xe2\x80\x8bno width",
+        "\xe2\x80\xa8line",
+        "\xef\xbb\xbfmark",
+        "\xd8\x9c"
+        "arabic",
+        "\x7f",
+        "\xc2\xadhyphen",
+    };
+    char line[LOG_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        const struct log_field field = LOG_STR("text", texts[i]);
+        json_auto_t *tree = NULL;
+        struct str text;
+
+        for (int format = LOG_FORMAT_TEXT; format <= LOG_FORMAT_JSON; format++) {
+            write_line((enum log_format)format, line, &field, 1);
+            for (const char *c = line; c[1] != '\0'; c++)
+                assert_true(*c >= ' ' && *c < 0x7f);
+        }
+        assert_int_equal(json_read(&tree, str_of(line), &json_limits_default, "log", NULL), 0);
+        assert_int_equal(json_get_str(tree, "text", true, &text, NULL), 0);
+        assert_true(str_is(text, texts[i]));
+    }
+}
+
+/* However long the texts before the cut are, and whatever is cut. */
+static void long_lines_are_cut_and_valid(void **state)
+{
+    static const char *const pieces[] = {"x", "\"", "\n", "\xc3\xa4", "\xe2\x80\xae"};
+    static char text[LOG_BYTES], line[LOG_BYTES];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(pieces); i++) {
+        for (size_t length = 3900; length < 4200; length++) {
+            struct log_field fields[] = {
+                {0}, LOG_STR("name", "a text"), LOG_I64("number", 123456789)};
+            json_auto_t *tree = NULL;
+            size_t used = 0;
+
+            while (used + strlen(pieces[i]) <= length) {
+                memcpy(text + used, pieces[i], strlen(pieces[i]));
+                used += strlen(pieces[i]);
+            }
+            fields[0] = LOG_VIEW("a", ((struct str){text, used}));
+            write_line(LOG_FORMAT_JSON, line, fields, (int)ARRAY_COUNT(fields));
+            assert_true(strlen(line) <= 4096);
+            assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+            assert_int_equal(json_read(&tree, str_of(line), &json_limits_default, "log", NULL), 0);
+            write_line(LOG_FORMAT_TEXT, line, fields, (int)ARRAY_COUNT(fields));
+            assert_true(strlen(line) <= 4096);
+            assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+            assert_true(utf8_valid(str_of(line)));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +337,8 @@ int main(void)
         cmocka_unit_test(arenas_are_bounded_and_clean_up),
         cmocka_unit_test(arenas_survive_failing_allocations),
         cmocka_unit_test(lines_can_not_be_forged),
+        cmocka_unit_test(nothing_unseen_reaches_a_line),
+        cmocka_unit_test(long_lines_are_cut_and_valid),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

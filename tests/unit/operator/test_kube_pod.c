@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "operator/kube/kube_lack.h"
 #include "operator/kube/kube_node.h"
 #include "operator/kube/kube_pod.h"
 
@@ -21,6 +22,10 @@
     "\"name\":\"agent\",\"ports\":[{\"name\":\"http\",\"containerPort\":8000}]}]}"
 #define POD(status)      "{" META "," SPEC ",\"status\":{" status "}}"
 #define CONTAINER(state) "\"containerStatuses\":[{\"name\":\"agent\",\"restartCount\":2," state "}]"
+
+#define UNSCHEDULABLE(message)                                                               \
+    "\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\"," \
+    "\"reason\":\"Unschedulable\",\"message\":\"" message "\"}]"
 
 static struct kube_pod *read_pod(const char *text)
 {
@@ -70,25 +75,59 @@ static const struct {
     {"\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"False\","
      "\"reason\":\"Unschedulable\",\"message\":\"0/3 nodes are available: 3 Insufficient "
      "nvidia.com/gpu.\"}]",
+     PLATFORM_POD_PENDING, "no node has room for it: 3 Insufficient nvidia.com/gpu", false},
+    {UNSCHEDULABLE("0/3 nodes are available: 1 Insufficient memory, 3 Insufficient cpu. no new "
+                   "claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not "
+                   "helpful for scheduling."),
      PLATFORM_POD_PENDING,
-     "no node has room for it: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.", false},
+     "no node has room for it: 1 Insufficient memory, 3 Insufficient cpu; add nodes, or lower "
+     "spec.hardware.memoryMiB",
+     false},
+    {UNSCHEDULABLE("0/3 nodes are available: persistentvolumeclaim \\\"absent\\\" not found. not "
+                   "found"),
+     PLATFORM_POD_PENDING,
+     "no node has room for it: persistentvolumeclaim \"absent\" not found; make that claim in the "
+     "model's namespace, or correct spec.model.uri",
+     false},
+    {UNSCHEDULABLE("0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector."),
+     PLATFORM_POD_PENDING,
+     "no node has room for it: 3 node(s) didn't match Pod's node affinity/selector; no node has "
+     "what "
+     "spec.placement.nodeLabels or spec.scaling.spot ask for: correct them, or label nodes",
+     false},
+    /* Somebody with rights on pods wrote this: no line ends here, no colour begins. */
+    {UNSCHEDULABLE("a\\n{\\\"level\\\":\\\"error\\\"}\\r\\n\\u001b[31m\\u202efdp\\u0085x"),
+     PLATFORM_POD_PENDING, "no node has room for it: a {\"level\":\"error\"} [31m fdp x", false},
     {"\"phase\":\"Pending\",\"conditions\":[{\"type\":\"PodScheduled\",\"status\":\"True\"}]",
      PLATFORM_POD_PENDING, "its node prepares volumes and images", false},
     {"\"phase\":\"Pending\"," CONTAINER("\"state\":{\"waiting\":{\"reason\":\"ImagePullBackOff\","
                                         "\"message\":\"Back-off pulling image x\"}}"),
-     PLATFORM_POD_PENDING, "its image can't be pulled: Back-off pulling image x", false},
+     PLATFORM_POD_PENDING,
+     "its image can't be pulled; check spec.model.uri of an oci:// model, the agent's image, and "
+     "that the node may pull them (agent.pullSecret): Back-off pulling image x",
+     false},
     {"\"phase\":\"Pending\"," CONTAINER(
          "\"state\":{\"waiting\":{\"reason\":\"CreateContainerConfigError\",\"message\":\"secret "
          "spate-x not found\"}}"),
      PLATFORM_POD_PENDING,
-     "a Secret or ConfigMap that it needs is missing: secret spate-x not found", false},
+     "a Secret or ConfigMap that it needs is missing: make it in the model's namespace: secret "
+     "spate-x not found",
+     false},
     {"\"phase\":\"Running\"," CONTAINER(
          "\"state\":{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}},\"lastState\":{\"terminated\":{"
          "\"exitCode\":1,\"reason\":\"Error\",\"message\":\"no such model\\n\"}}"),
      PLATFORM_POD_CRASHED, "its agent ended with status 1: no such model", false},
+    {"\"phase\":\"Running\"," CONTAINER("\"state\":{\"terminated\":{\"exitCode\":1,\"message\":\"{"
+                                        "\\\"event\\\":\\\"listening\\\"}\\n"
+                                        "{\\\"time\\\":\\\"t\\\",\\\"event\\\":\\\"cannot "
+                                        "start\\\",\\\"error\\\":\\\"no\\\\nroom\\\"}\\n\"}}"),
+     PLATFORM_POD_CRASHED, "its agent ended with status 1: cannot start: no room", false},
     {"\"phase\":\"Running\"," CONTAINER(
          "\"state\":{\"terminated\":{\"exitCode\":137,\"reason\":\"OOMKilled\"}}"),
-     PLATFORM_POD_CRASHED, "its agent needed more memory than its limit allows", false},
+     PLATFORM_POD_CRASHED,
+     "its agent needed more memory than its limit allows: raise spec.hardware.memoryMiB, or lower "
+     "spec.engine.kvCacheMiB or slots",
+     false},
     {"\"phase\":\"Failed\",\"reason\":\"Evicted\",\"message\":\"The node was low on resource: "
      "memory.\"",
      PLATFORM_POD_LOST, "its node ended it: Evicted: The node was low on resource: memory.", false},
@@ -202,6 +241,86 @@ static void only_a_controller_is_an_owner(void **state)
     }
 }
 
+/* A long text is cut between characters: what is left can be sent to the API. */
+static void a_long_message_stays_a_text(void **state)
+{
+    (void)state;
+    for (int shift = 0; shift < 4; shift++) {
+        char text[4096], long_text[1024] = "abcd";
+        struct kube_pod *pod;
+
+        for (size_t at = (size_t)shift; at + 4 < sizeof(long_text); at += 3)
+            memcpy(long_text + at, "\xe2\x82\xac", 4);
+        snprintf(text, sizeof(text), "{" META "," SPEC ",\"status\":{" UNSCHEDULABLE("%s") "}}",
+                 long_text);
+        pod = read_pod(text);
+        assert_true(pod->message.len < PLATFORM_MESSAGE_MAX);
+        assert_true(utf8_valid(pod->message));
+        kube_pod_free(pod);
+    }
+}
+
+static struct kube_node *read_node(const char *text)
+{
+    json_auto_t *tree = NULL;
+    struct kube_meta meta;
+    struct kube_node *node = NULL;
+
+    assert_int_equal(kube_object_read(&tree, str_of(text), "node", NULL), 0);
+    assert_int_equal(kube_meta_read(&meta, tree, NULL), 0);
+    assert_int_equal(kube_node_read(&node, tree, &meta, NULL), 0);
+    return node;
+}
+
+/* What a pod lacks, and what is said with such a node beside one that has nothing. */
+static const struct {
+    enum kube_lack lack;
+    const char *tolerated, *node, *ends;
+} lacks[] = {
+    {KUBE_LACKS_GPUS, "", "{\"metadata\":{\"name\":\"a\"}}",
+     "x; no node offers nvidia.com/gpu: install the NVIDIA device plugin (gpu-operator), or leave "
+     "spec.hardware.gpus out"},
+    {KUBE_LACKS_GPUS, "",
+     "{\"metadata\":{\"name\":\"a\",\"labels\":{\"feature.node.kubernetes.io/pci-10de.present\":"
+     "\"true\"}}}",
+     "x; no node offers nvidia.com/gpu, though there are NVIDIA devices (in 1): install their "
+     "device plugin "
+     "(gpu-operator)"},
+    {KUBE_LACKS_GPUS, "",
+     "{\"metadata\":{\"name\":\"a\"},\"status\":{\"allocatable\":{\"nvidia.com/gpu\":\"8\"}}}",
+     "x; wait until GPUs are free, add nodes that have them, or lower spec.hardware.gpus"},
+    {KUBE_LACKS_TOLERATION, "b ",
+     "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"taints\":[{\"key\":\"b\",\"effect\":\"NoExecute\"}"
+     ","
+     "{\"key\":\"soft\",\"effect\":\"PreferNoSchedule\"},{\"key\":\"gpu\",\"value\":\"yes\","
+     "\"effect\":\"NoSchedule\"}]}}",
+     "x (a has gpu=yes:NoSchedule); add the taint to spec.placement.tolerations, or take it from "
+     "the node"},
+    {KUBE_LACKS_TOLERATION, "* ",
+     "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"taints\":[{\"key\":\"b\"}]}}",
+     "x; add the taint to spec.placement.tolerations, or take it from the node"},
+};
+
+static void nodes_tell_what_a_pod_lacks(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(lacks); i++) {
+        struct kube_lack_search search = {.lack = lacks[i].lack,
+                                          .tolerated = str_of(lacks[i].tolerated)};
+        struct kube_node *plain = read_node("{\"metadata\":{\"name\":\"plain\"}}");
+        struct kube_node *node = read_node(lacks[i].node);
+        struct kube_words words = {0};
+
+        kube_lack_see(&search, STR("plain"), plain);
+        kube_lack_see(&search, STR("a"), node);
+        kube_words_add(&words, "x");
+        kube_lack_end(&search, &words);
+        assert_string_equal(words.text, lacks[i].ends);
+        mem_free(plain);
+        mem_free(node);
+    }
+}
+
 static const struct {
     const char *node;
     bool ready, reclaimed;
@@ -261,6 +380,8 @@ int main(void)
         cmocka_unit_test(a_deletion_has_its_time),
         cmocka_unit_test(a_finer_time_of_creation_is_believed_if_it_fits),
         cmocka_unit_test(only_a_controller_is_an_owner),
+        cmocka_unit_test(a_long_message_stays_a_text),
+        cmocka_unit_test(nodes_tell_what_a_pod_lacks),
         cmocka_unit_test(nodes_are_read),
     };
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crd/model_deployment.h"
+#include "operator/reconcile/plain.h"
 #include "operator/reconcile/reconciler.h"
 #include "operator/sim/sim.h"
 
@@ -313,6 +314,36 @@ static void missing_weights_start_nothing(void **state)
     end(&f);
 }
 
+/* Who writes a text that turns the direction of others, or that is cut within a character. */
+static void texts_of_others_are_plain_in_ours(void **state)
+{
+    static const struct {
+        const char *text, *plain;
+    } rows[] = {
+        {"oci://\xe2\x80\xae"
+         "fdp\x1b[31m\n",
+         "oci://?fdp?[31m?"},
+        {"gr\xc3\xbc\xc3\x9f"
+         "e",
+         "gr\xc3\xbc\xc3\x9f"
+         "e"},
+        {"cut \xe2\x82", "cut ??"},
+        {"\xc2\x9b"
+         "31m",
+         "?31m"},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char text[64];
+
+        snprintf(text, sizeof(text), "%s", rows[i].text);
+        plain_make(text);
+        assert_string_equal(text, rows[i].plain);
+    }
+}
+
 static void refused_creations_are_said_and_tried_again(void **state)
 {
     struct fixture f = {0};
@@ -572,6 +603,7 @@ int main(void)
         cmocka_unit_test(an_unknown_zone_is_said),
         cmocka_unit_test(a_warm_up_is_ready_in_time),
         cmocka_unit_test(missing_weights_start_nothing),
+        cmocka_unit_test(texts_of_others_are_plain_in_ours),
         cmocka_unit_test(refused_creations_are_said_and_tried_again),
         cmocka_unit_test(new_settings_roll_the_pods),
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
