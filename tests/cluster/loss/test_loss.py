@@ -4,6 +4,7 @@ tell: each gets the ids, the text, the end and the usage of an undisturbed run; 
 
     SPATE_VIOLENCE=full   ledger and operators are away for ten minutes, not for as long as the answers last
 """
+import functools
 import time
 import unittest
 
@@ -15,6 +16,22 @@ LATE_S = 1.0         # between a gateway's looks at what is due, and between our
 REPLACED_S = 120
 NOTICE_S = 30        # what a cloud gives at least
 GONE_S = 15
+
+
+TRIES = 4            # with longer answers each, should the machine become faster
+
+
+def again_if_too_short(test):
+    @functools.wraps(test)
+    def run(self):
+        for left in range(TRIES, 0, -1):
+            try:
+                return test(self)
+            except scene.TooShort:
+                self.assertGreater(left, 1, f"streams never lasted for {scene.STREAM_S} s")
+                self.scene.wait_whole()
+                self.scene.run_undisturbed()
+    return run
 
 
 class Loss(unittest.TestCase):
@@ -36,18 +53,18 @@ class Loss(unittest.TestCase):
             self.assertIsNone(stream.error, f"stream {number}")
             if stream.gateway != restarted:
                 self.assertEqual(stream.breaks, 0, f"stream {number}: its connection broke")
-            self.assertGreaterEqual(stream.seconds, scene.STREAM_S, f"stream {number}")
             self.assertEqual(stream.answer(), self.scene.reference[number], f"stream {number}")
         seconds = sorted(stream.seconds for stream in wave.streams)
         print(f"{len(seconds)} streams of {seconds[0]:.0f} to {seconds[-1]:.0f} s, all as undisturbed", flush=True)
+        if seconds[0] < scene.STREAM_S:
+            raise scene.TooShort
 
-    def check(self, wave, allowed=None):
-        """allowed: see Books.missing."""
+    def check(self, wave):
         self.check_answers(wave)
-        self.check_money(allowed)
+        self.check_money()
 
-    def check_money(self, allowed=None):
-        self.scene.books.wait_exact(self.scene.counters, allowed)
+    def check_money(self):
+        self.scene.wait_exact()
         print(f"{self.id().rpartition('.')[2]}: {time.monotonic() - self.began:.0f} s", flush=True)
 
     def outlast(self, since, wave, **options):
@@ -58,6 +75,7 @@ class Loss(unittest.TestCase):
 
     # Pods and nodes
 
+    @again_if_too_short
     def test_a_pod_is_deleted(self):
         wave = self.scene.wave_under_way()
         name, _, running = self.scene.busy_pod()
@@ -70,6 +88,7 @@ class Loss(unittest.TestCase):
     def all_pods(self):
         return {pod["metadata"]["name"] for pod in self.scene.kube.get("pods")["items"]}
 
+    @again_if_too_short
     def test_a_node_is_reclaimed(self):
         """As a cloud does it: a taint says so; some time later the machine is off, then its object is deleted."""
         wave = self.scene.wave_under_way()
@@ -89,6 +108,7 @@ class Loss(unittest.TestCase):
         finally:
             self.release.cluster.start_node(node[1:])
 
+    @again_if_too_short
     def test_a_node_is_killed(self):
         """Without notice, and with its disks: what was counted after the last snapshot is known to nobody."""
         wave = self.scene.wave_under_way()
@@ -102,8 +122,9 @@ class Loss(unittest.TestCase):
         self.release.cluster.kill_node(node[1:])
         off = time.monotonic()
         allowed = {run: self.scene.counters.in_the_second_before(killed, run, LATE_S) for run in lost}
+        self.scene.allowed |= allowed
         try:
-            self.check(wave, allowed=allowed)
+            self.check(wave)
             counted, told = self.scene.counters.totals(), self.scene.books.runs()
             for run in lost:
                 print({t: f"{counted[run][t] - told[run][t]} unreported, {allowed[run][t]} in the last second"
@@ -113,6 +134,7 @@ class Loss(unittest.TestCase):
 
     # What clients never see anyway
 
+    @again_if_too_short
     def test_the_leader_is_killed(self):
         wave = self.scene.wave_under_way()
         before = self.scene.lease()
@@ -122,16 +144,20 @@ class Loss(unittest.TestCase):
         self.assertTrue(wave.all_under_way())
         self.check(wave)
 
+    @again_if_too_short
     def test_the_ledger_is_away(self):
         wave = self.scene.wave_under_way()
         self.scene.scale("statefulset", "ledger", 0)
         since = time.monotonic()
         self.assertTrue(wave.all_under_way())
-        self.outlast(since, wave)
-        self.scene.scale("statefulset", "ledger", 1)
+        try:
+            self.outlast(since, wave)
+        finally:
+            self.scene.scale("statefulset", "ledger", 1)
         wait_for(self.release.pods("ledger").values, 30, "a ledger")
         self.check_money()
 
+    @again_if_too_short
     def test_all_operators_are_away(self):
         """And a gateway is restarted meanwhile: it serves by what it kept on its disk. Its clients ask again."""
         wave = self.scene.wave_under_way()
@@ -140,11 +166,13 @@ class Loss(unittest.TestCase):
         gateway = "spate-gateway-1"
         address = self.scene.gateways()[gateway]
         self.assertTrue(wave.all_under_way())
-        self.scene.kill_program(self.release.pods("gateway")[gateway], "spate-gateway")
-        self.outlast(since, wave, restarted=address)
-        self.assertTrue(all(stream.breaks for stream in wave.streams if stream.gateway == address))
-        self.check_money()
-        self.scene.scale("deployment", "operator", 2)
+        try:
+            self.scene.kill_program(self.release.pods("gateway")[gateway], "spate-gateway")
+            self.outlast(since, wave, restarted=address)
+            self.assertTrue(all(stream.breaks for stream in wave.streams if stream.gateway == address))
+            self.check_money()
+        finally:
+            self.scene.scale("deployment", "operator", 2)
 
 
 if __name__ == "__main__":
