@@ -19,6 +19,7 @@ FULL = os.environ.get("SPATE_VIOLENCE") == "full"
 CLIENTS = 100
 STREAM_S = 30        # how long each answer takes at least
 AIM_S = 40           # what is aimed at, for a machine whose speed varies
+TOKENS_MAX = 30000   # what its context holds
 PODS = 3
 SLOTS = 64           # so that two pods have room for all
 TEAM = "team"
@@ -43,8 +44,9 @@ class Scene:
         self.release.install("--set", f"ledger.extraArgs={{--settle-time={SETTLE}}}")
         self.kube = self.release.team(TEAM)
         self.counters = books.Counters(self.release.cluster)
-        self.release.apply(self.release.model("brook", TEAM, minReplicas=PODS, maxReplicas=PODS + 1,
-                                              engine={"slots": SLOTS, "threads": 1}))
+        model = self.release.model("brook", TEAM, minReplicas=PODS, maxReplicas=PODS + 1, engine={"slots": SLOTS, "threads": 1})
+        model["spec"]["hardware"] = {"cpuMillis": 100, "memoryMiB": 1024}  # two small nodes have room for all of them
+        self.release.apply(model)
         self.release.wait_answer(MODEL, 120)
         self.books = books.Books(self.release)
         self.wait_whole()
@@ -58,11 +60,11 @@ class Scene:
 
     def choose_tokens(self):
         """As many as keep the fastest stream busy for long enough, at the speed that this machine has now."""
-        trial = self.wave(max_tokens=30000).wait_under_way()
+        trial = self.wave(max_tokens=TOKENS_MAX).wait_under_way()
         before, began = [stream.count() for stream in trial.streams], time.monotonic()
         time.sleep(8)
         grown = max(stream.count() - count for stream, count in zip(trial.streams, before))
-        self.tokens = int(AIM_S * grown / (time.monotonic() - began))
+        self.tokens = min(int(AIM_S * grown / (time.monotonic() - began)), TOKENS_MAX)
         trial.leave()
 
     def run_undisturbed(self):
@@ -70,12 +72,14 @@ class Scene:
         self.choose_tokens()
         while True:
             undisturbed = self.wave().join()
+            for number, stream in enumerate(undisturbed.streams):
+                assert stream.error is None and stream.breaks == 0, f"stream {number}: {stream.error}, {stream.breaks} breaks"
             fastest = min(stream.seconds for stream in undisturbed.streams)
             print(f"undisturbed: {CLIENTS} answers of {self.tokens} tokens in {fastest:.0f} to "
                   f"{max(stream.seconds for stream in undisturbed.streams):.0f} s", flush=True)
             if STREAM_S <= fastest <= 2 * AIM_S:
                 break
-            self.tokens = int(self.tokens * AIM_S / fastest)
+            self.tokens = min(int(self.tokens * AIM_S / fastest), TOKENS_MAX)
         self.reference = undisturbed.answers()
         self.wait_exact()
 

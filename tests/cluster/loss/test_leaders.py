@@ -26,7 +26,7 @@ KILLS = 50 if FULL else 8
 FREEZES = 30 if FULL else 4
 MEDIAN_S, MOST_S = 5, 8
 LEASE_S = 4
-PATIENCE_S = 60
+PATIENCE_S = 120
 QUIET_S = 5  # several sweeps: what has not been done by then is not done any more
 
 
