@@ -204,7 +204,8 @@ static void poll_routes(void *object)
                                    &(struct fetch_options){
                                        .url = url,
                                        .bearer_token = token,
-                                       .timeout_ms = ROUTES_WAIT_MS + 10000,
+                                       .stall_timeout_ms = ROUTES_WAIT_MS + CONTROL_HUNG_MS,
+                                       .timeout_ms = ROUTES_WAIT_MS + CONTROL_TRANSFER_MS,
                                        .max_bytes = 256U << 20,
                                        .on_done = on_routes,
                                        .user = c,

@@ -13,7 +13,12 @@
 struct control;
 struct gateway;
 
-enum { CONTROL_RETRY_MS = 500, CONTROL_SUSPECTS_MAX = 256 };
+enum {
+    CONTROL_RETRY_MS = 500,
+    CONTROL_HUNG_MS = 2000,      /* past its time to answer: another operator may be reached */
+    CONTROL_TRANSFER_MS = 10000, /* for a large snapshot */
+    CONTROL_SUSPECTS_MAX = 256,
+};
 
 /* Reads what is on disk and begins to ask the operator. Blocks: at start. */
 int control_new(struct control **out, struct gateway *g, struct err *err);

@@ -27,7 +27,7 @@
     "/internal/v1/token" /* POST, by the gateway's credential -> {"tokens":{audience: jwt}} */
 
 enum {
-    ROUTES_WAIT_MS = 20000,
+    ROUTES_WAIT_MS = 5000, /* short: an operator that hangs is not known from one that waits */
     ROUTES_MODELS_MAX = 20000,
     ROUTES_PODS_MAX = 200000,
     ROUTES_TENANTS_MAX = 100000,

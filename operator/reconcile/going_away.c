@@ -72,8 +72,12 @@ static bool gateways_know(struct pass *p, struct world_pod *pod)
     return false;
 }
 
-static int64_t grace_of(const struct pass *p)
+/* A machine that is taken away does not wait: once the gateways know, SIGTERM gives the streams the
+ * last seconds that there are, and then hands them over. */
+static int64_t grace_of(const struct pass *p, const struct world_pod *pod)
 {
+    if (pod->view.reclaimed)
+        return 0;
     if (p->r->shutting_down)
         return PASS_DRAIN_SHUT_DOWN_MS;
     return p->next.ready_replicas > 0 ? PASS_DRAIN_IDLE_MS : PASS_DRAIN_LAST_MS;
@@ -111,17 +115,17 @@ static void advance(struct pass *p, const struct crd_pod *recorded, struct world
     if (pod->drain_told_ms == 0) {
         if (!gateways_know(p, pod))
             return;
-        if (is_unreachable(p, pod) || since >= grace_of(p))
+        if (is_unreachable(p, pod) || since >= grace_of(p, pod))
             reconciler_delete_pod(p->r, pod, PASS_DELETE_GRACE_MS);
         else if (pod->view.address.len > 0)
             tell(p, pod); /* one that crashed is told when it is back and can report */
         pass_requeue(p, p->now_ms + 1000);
         return;
     }
-    if (is_done(pod) || is_unreachable(p, pod) || since >= grace_of(p))
+    if (is_done(pod) || is_unreachable(p, pod) || since >= grace_of(p, pod))
         reconciler_delete_pod(p->r, pod, PASS_DELETE_GRACE_MS);
     else
-        pass_requeue(p, p->now_ms + grace_of(p) - since);
+        pass_requeue(p, p->now_ms + grace_of(p, pod) - since);
 }
 
 void pass_going_away(struct pass *p)

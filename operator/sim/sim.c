@@ -163,6 +163,8 @@ int sim_new(struct sim **out, const struct sim_options *options, struct err *err
     if (sim == NULL)
         return err_no_memory(err);
     sim->options = *options;
+    if (sim->options.stream_ms == 0)
+        sim->options.stream_ms = SIM_STREAM_MS;
     rng_seeded_init(&sim->chance, options->seed);
     sim->clock = (struct clock){.mono_ns = mono_ns, .wall_ms = wall_ms, .context = sim};
     sim->now_ms = 1000;

@@ -20,11 +20,12 @@ struct sim;
 
 struct sim_options {
     uint64_t seed;
-    int64_t start_ms; /* of a pod's process, at most */
-    int64_t load_ms;  /* of the model, at most */
-    int64_t api_ms;   /* of a command, at most */
-    int64_t watch_ms; /* lag of a view, at most */
-    int64_t wall_ms;  /* Unix time at the start */
+    int64_t start_ms;  /* of a pod's process, at most */
+    int64_t load_ms;   /* of the model, at most */
+    int64_t api_ms;    /* of a command, at most */
+    int64_t watch_ms;  /* lag of a view, at most */
+    int64_t wall_ms;   /* Unix time at the start */
+    int64_t stream_ms; /* of work that goes on in a draining pod, at most; 0: some seconds */
     int gateways;
     bool spot; /* pods of odd ordinals are on spot machines, the others on demand */
 };

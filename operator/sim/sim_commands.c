@@ -164,7 +164,7 @@ static int do_drain(struct sim *sim, struct command *c)
         if (sim_is_routed(sim, pod) && !pod->reclaimed && pod->gone_ms == 0)
             sim_broken(sim, "%s is told to drain before every gateway knows", pod->name);
         pod->agent = SIM_AGENT_DRAINING;
-        pod->work_ends_ms = sim->now_ms + sim_chance_ms(sim, SIM_STREAM_MS);
+        pod->work_ends_ms = sim->now_ms + sim_chance_ms(sim, sim->options.stream_ms);
         sim_note(sim, "agent %s drains", pod->name);
     }
     return 0;

@@ -10,7 +10,7 @@
 enum {
     SIM_TEXT_MAX = 256,
     SIM_TICK_MS = 100,    /* of gateways and faults */
-    SIM_STREAM_MS = 3000, /* the longest that work goes on in a draining pod */
+    SIM_STREAM_MS = 3000, /* where the options say nothing */
     SIM_GATEWAYS_MAX = 8,
     SIM_MODELS_MAX = 4096,
 };

@@ -23,7 +23,7 @@ struct fixture {
 /* Everything holds as well where status writes that nobody waits for are held back. */
 static int64_t status_interval_ms;
 
-static void begin_on(struct fixture *f, bool spot)
+static void begin_with(struct fixture *f, bool spot, int64_t stream_ms)
 {
     const struct sim_options options = {
         .seed = 1,
@@ -34,6 +34,7 @@ static void begin_on(struct fixture *f, bool spot)
         .wall_ms = 1795000000000,
         .gateways = 2,
         .spot = spot,
+        .stream_ms = stream_ms,
     };
 
     assert_int_equal(sim_new(&f->sim, &options, NULL), 0);
@@ -41,6 +42,11 @@ static void begin_on(struct fixture *f, bool spot)
     assert_int_equal(reconciler_new(&f->r, sim_platform(f->sim), NULL), 0);
     arena_init(&f->arena, 16 << 20);
     sim_start(f->sim);
+}
+
+static void begin_on(struct fixture *f, bool spot)
+{
+    begin_with(f, spot, 0);
 }
 
 static void begin(struct fixture *f)
@@ -430,6 +436,30 @@ static void a_reclaimed_pod_is_replaced(void **state)
     end(&f);
 }
 
+/* However long its streams would go on: its machine is gone soon. */
+static void a_reclaimed_pod_is_gone_in_time(void **state)
+{
+    enum { HOUR = 3600 * SECOND, GONE = 15 * SECOND };
+
+    (void)state;
+    for (int replicas = 1; replicas <= 2; replicas++) {
+        struct fixture f = {0};
+        char scaling[64];
+
+        begin_with(&f, false, HOUR);
+        snprintf(scaling, sizeof(scaling), "\"minReplicas\":%d,\"maxReplicas\":3", replicas);
+        apply(&f, "brook", WEIGHTS, scaling);
+        sim_run(f.sim, 5 * SECOND);
+        sim_demand(f.sim, "team/brook", 1);
+        sim_run(f.sim, SECOND);
+        sim_reclaim(f.sim, "team/brook");
+        sim_run(f.sim, GONE);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), replicas);
+        assert_int_equal(sim_pod_count(f.sim, "team/brook"), replicas);
+        end(&f);
+    }
+}
+
 static void a_deleted_model_leaves_nothing(void **state)
 {
     struct fixture f = {0};
@@ -607,6 +637,7 @@ int main(void)
         cmocka_unit_test(refused_creations_are_said_and_tried_again),
         cmocka_unit_test(new_settings_roll_the_pods),
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
+        cmocka_unit_test(a_reclaimed_pod_is_gone_in_time),
         cmocka_unit_test(a_deleted_model_leaves_nothing),
         cmocka_unit_test(a_deleted_models_pods_are_collected_from),
         cmocka_unit_test(a_pod_that_reports_takes_no_place),

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API server, asked straight; and a proxy between it and one operator, which can hold a request back: the moment between
+what a leader decided and what the server gets of it, for as long as a test wants."""
+import base64
+import contextlib
+import http.client
+import json
+import pathlib
+import socket
+import ssl
+import tempfile
+import threading
+
+READ_BYTES = 1 << 16
+HEAD_MAX = 1 << 20
+
+
+class Api:
+    """As the administrator."""
+
+    def __init__(self, cluster, kubectl):
+        config = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
+        user = config["users"][0]["user"]
+        self.host, self.port = cluster.plan.control_plane_address, int(cluster.plan.server.rpartition(":")[2])
+        with tempfile.TemporaryDirectory(prefix="spate-proxy-") as folder:
+            authority, pair = pathlib.Path(folder) / "ca", pathlib.Path(folder) / "pair"
+            authority.write_bytes(base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]))
+            pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
+            self.trust = ssl.create_default_context(cafile=authority)
+            self.trust.load_cert_chain(pair)
+
+    def connect(self):
+        """A socket of TLS to it."""
+        return self.trust.wrap_socket(socket.create_connection((self.host, self.port), 10), server_hostname=self.host)
+
+    def open(self, path, timeout=30):
+        connection = http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.trust)
+        connection.request("GET", path)
+        return connection, connection.getresponse()
+
+    def get(self, path):
+        connection, answer = self.open(path)
+        with contextlib.closing(connection):
+            return json.loads(answer.read())
+
+
+class Held:
+    """A request that the operator has sent and the server has not got."""
+
+    def __init__(self, method, path, body):
+        self.method, self.path = method, path
+        self.object = json.loads(body) if body.startswith(b"{") else None
+        self.go = threading.Event()
+
+
+class Proxy:
+    """Plain HTTP on this machine (which the operator allows only there), TLS to the server. It changes nothing."""
+
+    def __init__(self, api):
+        self.api = api
+        self.matches = None
+        self.held = None
+        self.caught = threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def hold_next(self, matches):
+        """matches(method, path): whether that request is to be held. One is; those after it pass."""
+        self.caught.clear()
+        self.held, self.matches = None, matches
+
+    def wait_held(self, seconds):
+        if not self.caught.wait(seconds):
+            raise AssertionError(f"no request to hold came within {seconds} s")
+        return self.held
+
+    def write_kubeconfig(self, path):
+        path.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": self.url}}], "users": [{"name": "it", "user": {}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}]}))
+        return path
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with contextlib.suppress(OSError), client, self.api.connect() as server:
+            server.settimeout(None)
+            threading.Thread(target=pump, args=(server, client), daemon=True).start()
+            with client.makefile("rb") as requests:
+                while head := read_head(requests):
+                    body = requests.read(length_of(head))
+                    self.maybe_hold(head, body)
+                    server.sendall(head + body)
+
+    def maybe_hold(self, head, body):
+        method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
+        if self.matches is None or not self.matches(method, path):
+            return
+        self.matches = None
+        self.held = held = Held(method, path, body)
+        self.caught.set()
+        held.go.wait()
+
+    def close(self):
+        if self.held:
+            self.held.go.set()
+        self.listener.close()
+
+
+def pump(server, client):
+    with contextlib.suppress(OSError):
+        while data := server.recv(READ_BYTES):
+            client.sendall(data)
+    with contextlib.suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
+
+
+def read_head(requests):
+    """The first lines of a request, to the empty one; empty at the end of the connection."""
+    head = b""
+    while line := requests.readline(HEAD_MAX):
+        head += line
+        if line == b"\r\n":
+            assert b"transfer-encoding" not in head.lower(), "this proxy knows bodies of a given length only"
+            return head
+    return b""
+
+
+def length_of(head):
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            return int(value)
+    return 0

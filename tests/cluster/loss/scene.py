@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A release with a model of three pods, a hundred clients in mid-answer, and what an undisturbed run gives each of them."""
+import os
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import books  # noqa: E402
+import product  # noqa: E402
+import release  # noqa: E402
+import rig  # noqa: E402
+import streams  # noqa: E402
+from rig import wait_for  # noqa: E402
+from testbed import machine  # noqa: E402
+
+FULL = os.environ.get("SPATE_VIOLENCE") == "full"
+CLIENTS = 100
+STREAM_S = 30        # how long each answer takes at least
+AIM_S = 40           # what is aimed at, for a machine whose speed varies
+TOKENS_MAX = 30000   # what its context holds
+PODS = 3
+SLOTS = 64           # so that two pods have room for all
+TEAM = "team"
+MODEL = f"{TEAM}/brook"
+SETTLE = "10s"       # the ledger's patience with a request whose last record is lost
+WHOLE_S = 180
+
+
+class TooShort(Exception):
+    """The machine has become so much faster that the answers did not last."""
+
+
+class Scene:
+    def __init__(self, cluster_name):
+        self.release = release.Release(cluster_name)
+        self.counters = None
+        self.tokens = 0
+        self.reference = []
+        self.allowed = {}   # what of lost runs nobody could tell: see Books.missing
+
+    def open(self):
+        self.release.install("--set", f"ledger.extraArgs={{--settle-time={SETTLE}}}")
+        self.kube = self.release.team(TEAM)
+        self.counters = books.Counters(self.release.cluster)
+        model = self.release.model("brook", TEAM, minReplicas=PODS, maxReplicas=PODS + 1, engine={"slots": SLOTS, "threads": 1})
+        model["spec"]["hardware"] = {"cpuMillis": 100, "memoryMiB": 1024}  # two small nodes have room for all of them
+        self.release.apply(model)
+        self.release.wait_answer(MODEL, 120)
+        self.books = books.Books(self.release)
+        self.wait_whole()
+        self.run_undisturbed()
+        return self
+
+    def close(self):
+        if self.counters:
+            self.counters.close()
+        self.release.close()
+
+    def choose_tokens(self):
+        """As many as keep the fastest stream busy for long enough, at the speed that this machine has now."""
+        trial = self.wave(max_tokens=TOKENS_MAX).wait_under_way()
+        before, began = [stream.count() for stream in trial.streams], time.monotonic()
+        time.sleep(8)
+        grown = max(stream.count() - count for stream, count in zip(trial.streams, before))
+        self.tokens = min(int(AIM_S * grown / (time.monotonic() - began)), TOKENS_MAX)
+        trial.leave()
+
+    def run_undisturbed(self):
+        """Takes down what each client gets when nothing is lost."""
+        self.choose_tokens()
+        while True:
+            undisturbed = self.wave().join()
+            for number, stream in enumerate(undisturbed.streams):
+                assert stream.error is None and stream.breaks == 0, f"stream {number}: {stream.error}, {stream.breaks} breaks"
+            fastest = min(stream.seconds for stream in undisturbed.streams)
+            print(f"undisturbed: {CLIENTS} answers of {self.tokens} tokens in {fastest:.0f} to "
+                  f"{max(stream.seconds for stream in undisturbed.streams):.0f} s", flush=True)
+            if STREAM_S <= fastest <= 2 * AIM_S:
+                break
+            self.tokens = min(int(self.tokens * AIM_S / fastest), TOKENS_MAX)
+        self.reference = undisturbed.answers()
+        self.wait_exact()
+
+    def wait_exact(self):
+        self.books.wait_exact(self.counters, self.allowed)
+
+    # What there is
+
+    def gateways(self):
+        """Addresses by name of the pod."""
+        return {name: books.address_of(pod) for name, pod in sorted(self.release.pods("gateway").items())}
+
+    def wave(self, max_tokens=None):
+        return streams.Wave(list(self.gateways().values()), MODEL, CLIENTS, max_tokens or self.tokens)
+
+    def wave_under_way(self):
+        """A few seconds into the answers."""
+        wave = self.wave().wait_under_way(tokens=self.tokens // 8)
+        assert wave.all_under_way()
+        return wave
+
+    def pods(self):
+        return product.pods_of(self.kube, "brook")
+
+    def busy_pod(self, not_on=()):
+        """One that answers some of the streams now."""
+        running = {name: self.books.running_on(pod) for name, pod in self.pods().items()
+                   if pod["spec"]["nodeName"] not in not_on}
+        name = max(running, key=running.get)
+        assert running[name] > 0, running
+        return name, self.pods()[name], running[name]
+
+    def gateway_nodes(self):
+        return {pod["spec"]["nodeName"] for pod in self.release.pods("gateway").values()}
+
+    def wait_whole(self):
+        """All pods there and ready, and the model's in the routes."""
+        def ready(found, count):
+            return len(found) == count and all(map(rig.is_ready, found.values()))
+        wait_for(lambda: ready(self.release.pods("operator"), 2) and ready(self.release.pods("gateway"), 2) and
+                 ready(self.release.pods("ledger"), 1) and ready(self.pods(), PODS), WHOLE_S, "a whole system")
+        wait_for(lambda: self.release.leader() in self.release.pods("operator"), 20, "a leader")
+        wait_for(lambda: self.release.status(self.kube, "brook").get("readyReplicas") == PODS, 30, "the status to say so")
+        self.release.wait_answer(MODEL)
+
+    def kill_program(self, pod, name):
+        """kill -9 in a pod: its container begins anew, in the same place."""
+        killed = [pid for pid in rig.processes_of(pod) if machine.program_name(pid) == name]
+        assert killed, f"{name} does not run in {pod['metadata']['name']}"
+        for pid in killed:
+            os.kill(pid, 9)
+
+    def lease(self):
+        return self.release.kube.get("lease", f"{self.release.name}-operator")["spec"]["holderIdentity"]
+
+    def scale(self, kind, component, count):
+        self.release.kube.run("scale", kind, f"{self.release.name}-{component}", f"--replicas={count}")
+        if count == 0:
+            wait_for(lambda: not self.release.kube.get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"],
+                     60, f"the end of all pods of {component}")
