@@ -4,14 +4,12 @@
 both make the same contents."""
 import argparse
 import pathlib
-import platform
 import re
 import sys
 
 import contents
 import layout
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 MB = 1_000_000
 
 
@@ -32,9 +30,7 @@ def image_of(name, programs, registry, tag):
     recipe = contents.RECIPES[name]
     labels = {"org.opencontainers.image.title": f"spate-{name}", "org.opencontainers.image.description": recipe.summary,
               "org.opencontainers.image.licenses": "Apache-2.0", "org.opencontainers.image.version": version()}
-    machine = platform.machine()
-    return layout.Image(f"{registry}/{name}:{tag}", contents.root_of(name, programs), settings_of(recipe), labels,
-                        ARCHITECTURES.get(machine, machine))
+    return layout.Image(f"{registry}/{name}:{tag}", contents.root_of(name, programs), settings_of(recipe), labels)
 
 
 def write_root(tree, out):

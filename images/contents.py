@@ -67,6 +67,11 @@ def root_of(name, programs):
         EXTRAS[extra](tree)
     if recipe.programs:
         add_licences(tree, [PACKAGES[extra] for extra in recipe.extra])
+    return with_parents(tree)
+
+
+def with_parents(tree):
+    """The tree and the folders that its paths are in."""
     for path in list(tree):
         for parent in pathlib.PurePosixPath(path).parents:
             if str(parent) != ".":

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import pathlib
+import platform
 import stat
 import tarfile
 
@@ -14,19 +15,21 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 EPOCH = 0  # of everything that has a time
 
 
 class Image:
     """reference: host/name:tag. settings: what runs, as in the configuration of an OCI image."""
 
-    def __init__(self, reference, tree, settings, labels, architecture):
+    def __init__(self, reference, tree, settings, labels=None):
+        labels = labels or {}
         self.reference = reference
         self.blobs = {}
         layer = layer_of(tree)
         packed = gzip.compress(layer, compresslevel=9, mtime=EPOCH)
         config = as_json({
-            "architecture": architecture, "os": "linux", "config": settings | {"Labels": labels},
+            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()), "os": "linux", "config": settings | {"Labels": labels},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]},
             "history": [{"created_by": "./dev images"}]})
         self.layer = self.add(LAYER, packed)
@@ -59,21 +62,24 @@ class Image:
 
     def write(self, out, name):
         """OUT/NAME, a folder, and OUT/NAME.tar."""
-        files = self.files()
-        for path, data in files.items():
+        for path, data in self.files().items():
             place = out / name / path
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
         for old in (out / name / "blobs" / "sha256").iterdir():
             if f"sha256:{old.name}" not in self.blobs:
                 old.unlink()
+        pathlib.Path(out / f"{name}.tar").write_bytes(self.archive())
+
+    def archive(self):
+        """The layout in a tar."""
         docker = [{"Config": blob_path(self.config["digest"]), "RepoTags": [self.reference],
                    "Layers": [blob_path(self.layer["digest"])]}]
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-            for path, data in sorted((files | {"manifest.json": as_json(docker)}).items()):
+            for path, data in sorted((self.files() | {"manifest.json": as_json(docker)}).items()):
                 add_to_tar(tar, path, stat.S_IFREG | 0o644, data)
-        pathlib.Path(out / f"{name}.tar").write_bytes(archive.getvalue())
+        return archive.getvalue()
 
 
 def layer_of(tree):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ./dev cluster: a real Kubernetes cluster on this machine, for tests. What it does is Python, in
-# tests/cluster/testbed; here is what that needs from the system.
+# tests/cluster/testbed; here is what that needs from the system. And the tests that use it: those of
+# tests/cluster, and of chart and images in tests/helm.
 . scripts/dev/deps.sh
 
 dev_cluster() {
@@ -14,5 +15,6 @@ test_cluster_all() {
         return
     fi
     dev_deps cluster
-    test_ctest dev cluster 1
+    # Two at a time: they wait more than they work.
+    test_ctest_log build/dev/ctest-cluster.log cluster --test-dir build/dev -L '^(cluster|helm)$' -j 2
 }

@@ -11,11 +11,11 @@ TEST_LEFT_OUT=()
 dev_test() {
     local parts=("$@") part
 
-    [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan)
+    [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan cluster)
     for part in "${parts[@]}"; do
         case $part in
-        lint | unit | local | parity | clients | asan | cluster | helm | tsan) ;;
-        *) die "test: no part '$part'; there are lint, unit, local, parity, clients, asan, cluster, helm and tsan" ;;
+        lint | unit | local | parity | clients | asan | cluster | tsan) ;;
+        *) die "test: no part '$part'; there are lint, unit, local, parity, clients, asan, cluster and tsan" ;;
         esac
     done
     if in_ci; then
@@ -137,11 +137,6 @@ test_clients() {
 test_cluster() {
     . scripts/dev/cluster.sh
     test_cluster_all
-}
-
-test_helm() {
-    . scripts/dev/helm.sh
-    test_helm_all
 }
 
 # Not part of a plain ./dev test.

@@ -98,8 +98,9 @@ class Nodes(unittest.TestCase):
 
     def test_image_as_a_volume(self):
         kube = self.kube("volumes")
-        image = rig.images.Image("spate.invalid/model:1", {"model/weights": b"0123456789"})
-        self.cluster.load(image.write(self.cluster.plan.folder / "model.tar"))
+        archive = rig.images.write(self.cluster.plan.folder / "model.tar", "spate.invalid/model:1",
+                                   {"model/weights": rig.images.contents.file(b"0123456789")})
+        self.cluster.load(archive)
         kube.apply(rig.workload("Deployment", "reader", rig.pod(
             "reader", SLEEP, volumes=[{"name": "model", "image": {"reference": "spate.invalid/model:1"}}],
             mounts=[{"name": "model", "mountPath": "/model", "readOnly": True}])))
