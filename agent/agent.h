@@ -73,6 +73,7 @@ struct agent {
     struct book *book;    /* NULL: used alone */
     bool trusts_gateways; /* there is a token key */
     uint8_t public_key[TOKEN_KEY_BYTES];
+    int64_t key_read_ms; /* monotonic, of the last time that a token did not fit; 0: never */
     enum agent_state state;
     char detail[256]; /* of FAILED */
     struct engine_plan plan;

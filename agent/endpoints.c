@@ -330,12 +330,35 @@ static const struct route *find_route(const struct http_exchange *x, bool *other
     return NULL;
 }
 
+/* Another operator may have taken the pod over, and shown it its own key: the file is read again
+ * when a token does not fit, at most once in a while. */
+static bool reread_key(struct agent *a)
+{
+    enum { KEY_REREAD_MS = 1000 };
+    int64_t now_ms = clock_mono_ms(a->clock);
+
+    if (a->key_read_ms != 0 && now_ms - a->key_read_ms < KEY_REREAD_MS)
+        return false;
+    a->key_read_ms = now_ms;
+    return token_public_load(a->public_key, a->settings->token_public_key, NULL) == 0;
+}
+
+static int check_token(struct agent *a, struct str token, struct err *err)
+{
+    int64_t now_s = clock_wall_ms(a->clock) / 1000;
+    struct token_claims claims;
+    int r = token_verify(&claims, token, a->public_key, TOKEN_AUDIENCE_AGENT, now_s, err);
+
+    if (r < 0 && reread_key(a))
+        r = token_verify(&claims, token, a->public_key, TOKEN_AUDIENCE_AGENT, now_s, err);
+    return r;
+}
+
 /* Without a token key everything is open: then the agent listens on loopback only. */
-static bool may_call(const struct agent *a, const struct http_exchange *x,
-                     const struct route *route, struct openai_error *error)
+static bool may_call(struct agent *a, const struct http_exchange *x, const struct route *route,
+                     struct openai_error *error)
 {
     struct str token = http_bearer_token(&x->headers);
-    struct token_claims claims;
     struct err err = {0};
 
     if (route->access == ROUTE_PUBLIC || !a->trusts_gateways)
@@ -344,8 +367,7 @@ static bool may_call(const struct agent *a, const struct http_exchange *x,
         openai_error_set(error, OPENAI_NO_KEY, NULL, "this port is internal: a token is needed");
         return false;
     }
-    if (token_verify(&claims, token, a->public_key, TOKEN_AUDIENCE_AGENT,
-                     clock_wall_ms(a->clock) / 1000, &err) < 0) {
+    if (check_token(a, token, &err) < 0) {
         openai_error_set(error, OPENAI_BAD_KEY, NULL, "%s", err_message(&err));
         return false;
     }

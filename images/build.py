@@ -10,7 +10,6 @@ import sys
 import contents
 import layout
 
-MB = 1_000_000
 
 
 def version():
@@ -33,6 +32,12 @@ def image_of(name, programs, registry, tag):
     return layout.Image(f"{registry}/{name}:{tag}", contents.root_of(name, programs), settings_of(recipe), labels)
 
 
+def model_image(name, source, registry, tag):
+    """For image volumes: nothing in it runs."""
+    labels = {"org.opencontainers.image.title": name}
+    return layout.Image(f"{registry}/{name}:{tag}", contents.model_root(source), {}, labels)
+
+
 def write_root(tree, out):
     """As files in a new folder, for a Dockerfile to copy. Owners are left to that."""
     out.mkdir(parents=True)
@@ -48,6 +53,13 @@ def write_root(tree, out):
             place.chmod(entry.mode & 0o7777)
 
 
+def model_of(text):
+    name, _, source = text.partition("=")
+    if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", name) or not source:
+        raise argparse.ArgumentTypeError(f"'{text}': write NAME=FOLDER, the name in lower-case letters, digits and inner '.', '_' and '-'")
+    return name, pathlib.Path(source)
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="./dev images", description="Container images, as OCI layouts and as archives for "
                                      "`ctr --namespace k8s.io images import` or `docker load`.")
@@ -58,28 +70,38 @@ def parse(arguments):
                         help="where the programs are (default: build/release/bin, which is built first)")
     parser.add_argument("--registry", default="spate.invalid", help="what their names begin with (default: spate.invalid)")
     parser.add_argument("--tag", default=version(), help=f"their tag (default: {version()})")
+    parser.add_argument("--model", action="append", default=[], type=model_of, metavar="NAME=FOLDER",
+                        help="an image of a model in its place: the files of that folder, for oci://REGISTRY/NAME:TAG (may be repeated)")
     parser.add_argument("--root", action="store_true", help="write FOLDER/NAME as plain files instead")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in contents.RECIPES:
             parser.error(f"no image '{name}'; there are {', '.join(contents.RECIPES)}")
+    if options.model and (options.names or options.root):
+        parser.error("--model makes images of models alone: leave names and --root out")
     return options
+
+
+def show(image, out, name):
+    image.write(out, name)
+    print(f"{image.reference}  {image.size / contents.MB:5.1f} MB  {image.digest}")
 
 
 def main():
     options = parse(sys.argv[1:])
     try:
-        for name in options.names or contents.RECIPES:
+        for name, source in options.model:
+            show(model_image(name, source, options.registry, options.tag), options.out, name)
+        for name in [] if options.model else options.names or contents.RECIPES:
             if options.root:
                 write_root(contents.root_of(name, options.programs), options.out / name)
                 continue
             image = image_of(name, options.programs, options.registry, options.tag)
             limit = contents.RECIPES[name].limit_mb
-            if image.size > limit * MB:
-                raise contents.ImageError(f"{name} has {image.size / MB:.1f} MB, more than its {limit} MB: see what it holds by "
+            if image.size > limit * contents.MB:
+                raise contents.ImageError(f"{name} has {image.size / contents.MB:.1f} MB, more than its {limit} MB: see what it holds by "
                                           "--root, or raise the limit in images/contents.py")
-            image.write(options.out, name)
-            print(f"{image.reference}  {image.size / MB:5.1f} MB  {image.digest}")
+            show(image, options.out, name)
     except (contents.ImageError, OSError) as error:
         print(f"images: {error}", file=sys.stderr)
         return 1

@@ -13,6 +13,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 USER = 65532
 STATE = "var/lib/spate"
+MB = 1_000_000
+MODEL_LIMIT_MB = 2000
 CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 ZONES = pathlib.Path("/usr/share/zoneinfo")
 # Folders with the same zones once more, and what belongs to this machine.
@@ -72,6 +74,10 @@ def root_of(name, programs):
 
 def with_parents(tree):
     """The tree and the folders that its paths are in."""
+    return with_parents(tree)
+
+
+def with_parents(tree):
     for path in list(tree):
         for parent in pathlib.PurePosixPath(path).parents:
             if str(parent) != ".":
@@ -141,6 +147,18 @@ def add_brook(tree):
     for path in sorted((ROOT / "models" / "brook").iterdir()):
         tree[path.name] = file(path.read_bytes())
     tree["LICENSE"] = file((ROOT / "LICENSE").read_bytes())
+
+
+def model_root(source):
+    """The files of a model's folder. Links, as the caches of hubs have them, are followed."""
+    if not (source / "config.json").is_file() and not list(source.glob("*.gguf")):
+        raise ImageError(f"{source} holds neither a config.json nor a .gguf file: name the folder of a model")
+    paths = [path for path in sorted(source.rglob("*")) if path.is_file() and not path.relative_to(source).parts[0].startswith(".")]
+    size = sum(path.stat().st_size for path in paths)
+    if size > MODEL_LIMIT_MB * MB:
+        raise ImageError(f"{source} has {size / MB:.0f} MB, and images are made in memory here, of {MODEL_LIMIT_MB} MB at most: use "
+                         "`docker build` with the two lines of docs/kubernetes/models.md")
+    return with_parents({str(path.relative_to(source)): file(path.read_bytes()) for path in paths})
 
 
 EXTRAS = {"certificates": add_certificates, "zones": add_zones, "brook": add_brook}

@@ -178,7 +178,8 @@ struct platform {
     int64_t probe_interval_ms;
     /* Status writes of one object that nobody waits for are so far apart; 0: never held back. */
     int64_t status_interval_ms;
-    const char *name; /* "kube", "local", "sim" */
+    const char *name;   /* "kube", "local", "sim" */
+    const char *client; /* the command by which people look at its objects and logs */
 };
 
 static inline void platform_bind(struct platform *p, const struct platform_handler *handler,

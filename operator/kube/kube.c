@@ -102,6 +102,7 @@ int kube_new(struct kube **out, const struct kube_options *options, struct err *
         .probe_interval_ms = 0, /* the kubelet looks after ready agents, and gateways do */
         .status_interval_ms = KUBE_STATUS_INTERVAL_MS,
         .name = "kube",
+        .client = "kubectl",
     };
     kube->signer.clock = kube->platform.clock;
     kube_budgets_init(kube);

@@ -12,7 +12,7 @@
 #include "operator/kube/kube_private.h"
 #include "operator/kube/kube_source.h"
 
-enum { STATUS_BYTES_MAX = 3 << 20 };
+enum { STATUS_BYTES_MAX = 3 << 20, PATCH_MAX = 512, KEY_AGAIN_MS = 5000 };
 
 static const struct kube_resource pods_resource = {"", "v1", "pods", true};
 
@@ -296,12 +296,43 @@ static void event_record(struct platform *p, const struct crd_object *about, boo
 
 /* --- agents ----------------------------------------------------------------------------------- */
 
+/*
+ * A pod that another installation made trusts the tokens of that one. It is ours now: we are shown
+ * to its agent by the annotation, which its kubelet copies into the file that the agent reads.
+ */
+static void show_key(struct kube *kube, const struct kube_entry *entry)
+{
+    const struct kube_target target = {
+        .resource = &pods_resource, .name_space = entry->name_space, .name = entry->name};
+    struct kube_pod *pod = entry->object;
+    int64_t now_ms = clock_mono_ms(kube->platform.clock);
+    struct kube_write *write;
+    char patch[PATCH_MAX];
+    struct err err = {0};
+    int r = check_lead(kube, &err);
+
+    if (pod->key_mark == kube_pod_key_mark(str_of(kube->public_key)) || r < 0 ||
+        (pod->key_shown_ms > 0 && now_ms - pod->key_shown_ms < KEY_AGAIN_MS))
+        return;
+    pod->key_shown_ms = now_ms;
+    log_info("a pod of an earlier installation is taken over", LOG_VIEW("pod", entry->name));
+    snprintf(patch, sizeof(patch),
+             "{\"metadata\":{\"uid\":\"%.*s\",\"annotations\":{\"" KUBE_ANNOTATION_PUBLIC_KEY
+             "\":\"%s\"}}}",
+             STR_ARG(pod->uid), kube->public_key);
+    write = write_new(kube, 0);
+    r = kube_merge_patch(kube->api, &target, str_of(patch), reply_to(write), &err);
+    write_settle(write, r, &err);
+}
+
 static void agent_probe(struct platform *p, struct str pod_uid)
 {
     struct kube *kube = kube_of(p);
     const struct kube_entry *entry = kube_pod_by_uid(kube, pod_uid);
     const struct kube_pod *pod = entry == NULL ? NULL : entry->object;
 
+    if (entry != NULL)
+        show_key(kube, entry);
     agents_probe(&kube->agents, pod_uid, pod != NULL ? pod->restarts : 0,
                  pod != NULL ? pod->address : STR_NONE);
 }

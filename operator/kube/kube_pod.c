@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "operator/kube/kube_names.h"
 #include "operator/kube/kube_node.h"
@@ -243,6 +244,17 @@ static int64_t created_at(const json_t *metadata, const struct kube_meta *meta)
     return ms;
 }
 
+uint64_t kube_pod_key_mark(struct str public_key)
+{
+    uint8_t bytes[sizeof(uint64_t)];
+    uint64_t mark = 0;
+
+    if (!hex_parse(str_slice(public_key, 0, 2 * sizeof(bytes)), bytes, sizeof(bytes)))
+        return 0;
+    memcpy(&mark, bytes, sizeof(mark));
+    return mark;
+}
+
 int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube_meta *meta,
                   struct err *err)
 {
@@ -262,6 +274,8 @@ int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube
         read_tolerated(&tolerated, member(object, "spec"));
     read_address(object, address);
     str_to_u64(text(labels, KUBE_LABEL_ORDINAL), &pod.ordinal);
+    pod.key_mark =
+        kube_pod_key_mark(text(member(metadata, "annotations"), KUBE_ANNOTATION_PUBLIC_KEY));
     pod.wants_on_demand =
         str_is(text(labels, KUBE_LABEL_CAPACITY), kube_capacity_name(PLATFORM_CAPACITY_ON_DEMAND));
     if (owner != NULL)

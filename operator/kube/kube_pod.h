@@ -23,6 +23,7 @@ struct kube_pod {
     struct str message;   /* why it does not run, for people */
     struct str tolerated; /* keys of taints, where those keep it from all nodes */
     uint64_t ordinal;
+    uint64_t key_mark; /* of the public key that its agent was shown; 0: none */
     uint64_t restarts;
     int64_t created_ms;
     int64_t gone_by_ms; /* Unix time at which its deletion's grace ends; 0: not being deleted */
@@ -37,8 +38,11 @@ struct kube_pod {
     int64_t node_missing_ms; /* monotonic: its node is not known since; 0: it is known */
     bool given_up;           /* its agent was found out of order: never waited for */
     bool told;               /* the handler knows it */
+    int64_t key_shown_ms;    /* monotonic: when it was shown our key; 0: never */
 };
 
+/* Tells public keys apart: their first 16 digits. 0: it is none. */
+uint64_t kube_pod_key_mark(struct str public_key);
 /* Tolerant: what is missing or of another type is treated as absent. The caller owns *out. */
 int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube_meta *meta,
                   struct err *err);

@@ -227,6 +227,7 @@ void kube_pod_changed(struct kube *kube, enum kube_change change, const struct k
         pod->told = old->told;
         pod->given_up = old->given_up;
         pod->node_missing_ms = old->node_missing_ms;
+        pod->key_shown_ms = old->key_shown_ms;
     }
     if (change != KUBE_DELETED) {
         kube_pods_tell(kube, entry);

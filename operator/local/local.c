@@ -158,6 +158,7 @@ int local_new(struct local **out, const struct local_options *options, struct er
         .rng = rng_system(),
         .probe_interval_ms = LOCAL_PROBE_INTERVAL_MS,
         .name = "local",
+        .client = "spate",
     };
     local->signer.clock = local->platform.clock;
     zones_init(&local->zones);

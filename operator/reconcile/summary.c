@@ -127,8 +127,9 @@ static void find_hold_reason(const struct pass *p, char out[PLATFORM_MESSAGE_MAX
         snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s can't serve: %.100s", STR_ARG(troubled->name),
                  known->status.detail != NULL ? known->status.detail : "");
     else if (troubled != NULL && most_restarts(p) >= PASS_CRASHES_STALLED)
-        snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s keeps ending: %.*s; see `spate logs %.*s`",
-                 STR_ARG(troubled->name), STR_ARG(troubled->message), STR_ARG(troubled->name));
+        snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s keeps ending: %.*s; see `%s logs -n %s %.*s`",
+                 STR_ARG(troubled->name), STR_ARG(troubled->message), p->r->platform->client,
+                 p->m->object->name_space, STR_ARG(troubled->name));
 }
 
 /* What the first replica waits for, or ended with; empty: nothing to speak of. */

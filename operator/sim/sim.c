@@ -174,6 +174,7 @@ int sim_new(struct sim **out, const struct sim_options *options, struct err *err
         .rng = &sim->chance.rng,
         .probe_interval_ms = 1000,
         .name = "sim",
+        .client = "spate",
     };
     sim_gateways_init(sim);
     sim_at(sim, SIM_TICK_MS, tick, NULL, NULL, false);

@@ -5,9 +5,9 @@
 
 dev_images() {
     command -v python3 >/dev/null || die "images: install python3"
-    # Programs that somebody names, or a question about the options, need no build.
+    # Programs that somebody names, images of models, or a question about the options, need no build.
     case " $* " in
-    *' --programs'* | *' --help '* | *' -h '*) ;;
+    *' --programs'* | *' --model'* | *' --help '* | *' -h '*) ;;
     *)
         dev_deps build
         build_configure release

@@ -207,5 +207,40 @@ class Images(unittest.TestCase):
                 self.assertIn(f"ENV {' '.join(config['Env'])}\n", stages["program"])
 
 
+class Models(unittest.TestCase):
+    """Images of models, for image volumes."""
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="spate-model-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def test_an_image_holds_the_files_of_the_folder(self):
+        model = self.folder / "model"
+        (model / "parts").mkdir(parents=True)
+        (model / ".cache").mkdir()
+        (model / ".cache" / "left-out").write_text("x")
+        (self.folder / "blob").write_bytes(b"weights")
+        (model / "config.json").write_text("{}")
+        (model / "parts" / "a.safetensors").symlink_to(self.folder / "blob")
+        built = build("--model", f"mine={model}", "--registry", "registry.example/m", "--tag", "7", "--out", self.folder / "out")
+        self.assertEqual(built.returncode, 0, built.stderr)
+        self.assertIn("registry.example/m/mine:7 ", built.stdout)
+        self.assertEqual({path.name for path in (self.folder / "out").iterdir()}, {"mine", "mine.tar"})
+        layout = Layout(self.folder / "out" / "mine")
+        self.assertEqual({member.name for member in layout.members}, {"config.json", "parts", "parts/a.safetensors"})
+        self.assertEqual(layout.config["config"].get("Entrypoint"), None)
+        with tarfile.open(fileobj=io.BytesIO(layout.layer)) as tar:
+            self.assertEqual(tar.extractfile("parts/a.safetensors").read(), b"weights")
+
+    def test_what_is_no_model_is_refused(self):
+        for arguments, said in ((("--model", "mine"), "write NAME=FOLDER"), (("--model", "A/b=x"), "write NAME=FOLDER"),
+                                (("--model", f"mine={self.folder}"), "neither a config.json nor a .gguf file"),
+                                (("brook", "--model", "mine=x"), "leave names and --root out")):
+            with self.subTest(arguments=arguments):
+                built = build("--out", self.folder / "out", *arguments)
+                self.assertNotEqual(built.returncode, 0)
+                self.assertIn(said, built.stderr)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -88,6 +88,9 @@ class Binaries:
             if program in self.paths:
                 (folder / program).unlink(missing_ok=True)
                 (folder / program).symlink_to(self.paths[program])
+        if "helm4" in self.paths:
+            (folder / "helm").unlink(missing_ok=True)
+            (folder / "helm").symlink_to("helm4")  # as the documentation calls it
 
 
 def on_path(component, program):

@@ -9,11 +9,13 @@
 #include "operator/kube/kube_node.h"
 #include "operator/kube/kube_pod.h"
 
+#define KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define META                                                                                   \
     "\"metadata\":{\"name\":\"m-0123456789-7\",\"namespace\":\"team-a\",\"uid\":\"u-1\","      \
     "\"resourceVersion\":\"42\",\"creationTimestamp\":\"2026-11-22T10:00:00Z\","               \
     "\"labels\":{\"spate.dev/model\":\"m\",\"spate.dev/template-hash\":\"0123456789\","        \
     "\"spate.dev/ordinal\":\"7\",\"spate.dev/component\":\"agent\"},"                          \
+    "\"annotations\":{\"spate.dev/token-public-key\":\"" KEY "\"},"                            \
     "\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\",\"name\":\"x\"," \
     "\"uid\":\"u-x\"},{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"ModelDeployment\","    \
     "\"name\":\"m\",\"uid\":\"u-m\",\"controller\":true}]}"
@@ -61,6 +63,9 @@ static void everything_of_a_running_pod_is_read(void **state)
     assert_int_equal(pod->message.len, 0);
     assert_int_equal(pod->gone_by_ms, 0);
     assert_int_equal(pod->created_ms, 1795341600000);
+    assert_true(pod->key_mark == kube_pod_key_mark(STR(KEY)));
+    assert_true(pod->key_mark != kube_pod_key_mark(STR("1" KEY)));
+    assert_true(kube_pod_key_mark(STR("none")) == 0);
     kube_pod_free(pod);
 }
 
