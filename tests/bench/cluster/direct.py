@@ -8,6 +8,7 @@ import threading
 
 THREADS = 8
 TIMEOUT_S = 120
+WATCH_SILENCE_S = 900
 
 
 class Direct:
@@ -18,8 +19,8 @@ class Direct:
         self.trust.load_cert_chain(str(cluster.authority.file("admin.crt")), str(cluster.authority.file("admin.key")))
         self.of_thread = threading.local()
 
-    def connect(self):
-        return http.client.HTTPSConnection(self.address, int(self.port), timeout=TIMEOUT_S, context=self.trust)
+    def connect(self, timeout=TIMEOUT_S):
+        return http.client.HTTPSConnection(self.address, int(self.port), timeout=timeout, context=self.trust)
 
     def call(self, method, path, body=None, content_type="application/json"):
         connection = getattr(self.of_thread, "connection", None)
@@ -48,7 +49,7 @@ class Direct:
 
     def watch(self, path, resource_version):
         """Events from there on, for as long as they come."""
-        connection = self.connect()
+        connection = self.connect(WATCH_SILENCE_S)
         connection.request("GET", f"{path}?watch=1&resourceVersion={resource_version}&timeoutSeconds=3600")
         answer = connection.getresponse()
         try:
