@@ -11,7 +11,6 @@ import contents
 import layout
 
 
-
 def version():
     return re.search(r"^project\(spate VERSION (\S+)", (contents.ROOT / "CMakeLists.txt").read_text(), re.MULTILINE)[1]
 

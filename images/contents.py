@@ -74,10 +74,6 @@ def root_of(name, programs):
 
 def with_parents(tree):
     """The tree and the folders that its paths are in."""
-    return with_parents(tree)
-
-
-def with_parents(tree):
     for path in list(tree):
         for parent in pathlib.PurePosixPath(path).parents:
             if str(parent) != ".":
