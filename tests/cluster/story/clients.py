@@ -138,18 +138,29 @@ def read_stream(told):
 
 
 class Load:
-    """So many clients that ask a model one question after the other, half of them as streams, until the block ends."""
+    """Four clients that ask a model one question after the other until the block ends: short whole answers, and streams of
+    seconds, so that whatever happens to a pod happens in the middle of some."""
 
-    def __init__(self, clients, model, threads=4, **more):
+    LONG = {"max_tokens": 2000, "ignore_eos": True}
+
+    def __init__(self, clients, model):
         self.answers = []
         self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self.run, args=(clients, model, number, more)) for number in range(threads)]
+        self.threads = [threading.Thread(target=self.run, args=(clients, model, text, long))
+                        for text in QUESTIONS[:2] for long in (False, True)]
 
-    def run(self, clients, model, number, more):
+    @classmethod
+    def alone(cls, clients, model):
+        """What its questions are answered when nothing else happens."""
+        return {(text, long): cls.ask(clients, model, text, long) for text in QUESTIONS[:2] for long in (False, True)}
+
+    @classmethod
+    def ask(cls, clients, model, text, long):
+        return clients.ask(model, text, stream=long, **(cls.LONG if long else {}))
+
+    def run(self, clients, model, text, long):
         while not self.ended.is_set():
-            text = QUESTIONS[number % len(QUESTIONS)]
-            self.answers.append((text, clients.ask(model, text, stream=number % 2 == 0, **more)))
-            number += len(self.threads) + 1
+            self.answers.append(((text, long), self.ask(clients, model, text, long)))
             if not self.answers[-1][1].right:
                 self.ended.wait(0.05)
 
@@ -162,6 +173,3 @@ class Load:
         self.ended.set()
         for thread in self.threads:
             thread.join()
-
-    def wrong(self):
-        return [answer for _, answer in self.answers if not answer.right]

@@ -157,7 +157,7 @@ class Story(unittest.TestCase):
         self.wait_pods(3, "wide")
         before = self.pods("wide")
         self.assertEqual(len({pod["spec"]["nodeName"] for pod in before.values()}), 3)
-        alone = {text: self.clients.ask("wide", text) for text in clients.QUESTIONS}
+        alone = clients.Load.alone(self.clients, "wide")
         self.assert_right(alone.values())
         began = time.monotonic()
         with clients.Load(self.clients, "wide") as load:
@@ -166,8 +166,8 @@ class Story(unittest.TestCase):
             self.wait_ready_of("wide", 3)
         print(f"three pods replaced in {time.monotonic() - began:.1f} s, {len(load.answers)} answers meanwhile")
         self.assert_right([answer for _, answer in load.answers])
-        self.assertEqual({(text, answer.text) for text, answer in load.answers},
-                         {(text, answer.text) for text, answer in alone.items()})
+        self.assertEqual({(question, answer.text) for question, answer in load.answers},
+                         {(question, answer.text) for question, answer in alone.items()})
 
     def wait_ready_of(self, model, count):
         """Others may be pending."""
