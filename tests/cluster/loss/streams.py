@@ -118,7 +118,7 @@ class Wave:
             stream.left = True
         self.join()
 
-    def join(self, seconds=300):
+    def join(self, seconds=900):
         end = time.monotonic() + seconds
         for stream in self.streams:
             stream.thread.join(max(0.1, end - time.monotonic()))
