@@ -64,12 +64,8 @@ class Hostile(unittest.TestCase):
         return len(system.release.kubectl("create", "-f", "-", "--validate=false", "--output=name", *options, check=False,
                                           text=text).split())
 
-    def test_what_the_schema_lets_through(self):
-        taken = self.create(thing for thing in self.objects() if thing["kind"] == "ModelDeployment" and "placement" in thing["spec"])
-        self.assertGreater(taken, len(TEXTS))
-        self.look(f"{taken} objects")
-
-    def test_what_another_schema_would_let_through(self):
+    def test_what_any_schema_would_let_through(self):
+        """What the true one takes is among it."""
         release = system.release
         names = [f"{kind}.spate.dev" for kind in ("modeldeployments", "modelroutes", "tenants", "pricebooks")]
         before = [json.loads(release.kubectl("get", "crd", name, "-o", "json")) for name in names]
@@ -88,6 +84,8 @@ class Hostile(unittest.TestCase):
         for definition in definitions:
             definition["metadata"].pop("resourceVersion")
             system.release.kubectl("replace", "-f", "-", text=json.dumps(definition))
+        last = {thing["kind"]: thing for thing in self.objects()}
+        rig.wait_for(lambda: self.create(last.values(), "--dry-run=server") == 0, 30, "the true schemas")
 
     def test_what_is_written_to_pods(self):
         """By somebody with all rights on pods, into those of a model."""
