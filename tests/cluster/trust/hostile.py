@@ -184,5 +184,4 @@ def without_rules(definition):
                     if not (key in ("pattern", "x-kubernetes-validations", "maxLength", "minLength") and not isinstance(value, dict))}
         return [strip(value) for value in node] if isinstance(node, list) else node
 
-    definition["spec"] = strip(definition["spec"])
-    return definition
+    return definition | {"spec": strip(definition["spec"])}
