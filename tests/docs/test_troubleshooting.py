@@ -47,12 +47,15 @@ def events():
 
 
 def messages_of_pods():
-    """What is said of a pod that does not run, without the details."""
-    source, other = KUBE["kube_pod.c"], KUBE["kube_pods.c"]
-    found = set(re.findall(r'\{"[A-Z]\w+", "([^"]+)"\}', source)) | set(re.findall(r'put_words\(message, "([^"]+)"', source))
-    found |= {text.split("%")[0].rstrip(": ") for text in re.findall(r'snprintf\(message, PLATFORM_MESSAGE_MAX, "(its [^"]+)"', source)}
-    found |= set(re.findall(r'return STR\("([^"]+)"\)', other[other.index("message_of("):]))
-    return {text.removesuffix(" %lld") for text in found}
+    """What is said of a pod that does not run, without the details and the cures."""
+    words, pods = KUBE["kube_words.c"], KUBE["kube_pods.c"]
+    cures = words[words.index("} scheduler_rows[] = {"):words.index("static struct str essence")]
+    source = re.sub(r'"\s*"', "", words.replace(cures, "") + KUBE["kube_pod.c"])
+    rows = re.findall(r'\{"[A-Z]\w+",\s*"([^"]+)"', source)
+    added = re.findall(r'kube_words_add\(words,\s*"([a-z][^"]+)"', source)
+    ended = re.findall(r'"(its agent ended[^"]+)"', source)
+    told = re.findall(r'return STR\("([^"]+)"\)', pods[pods.index("message_of("):])
+    return {re.split("[;:%]", text)[0].strip() for text in (*rows, *added, *ended, *told)}
 
 
 def section(title):
