@@ -9,12 +9,22 @@ dev_cluster() {
     PYTHONPATH=$SPATE_ROOT/tests/cluster exec python3 -m testbed "$@"
 }
 
+# Two at a time: they wait more than they work.
 test_cluster_all() {
+    test_cluster_label cluster '^(cluster|helm)$' 2
+}
+
+# A hundred long streams, and leaders that are killed and stopped.
+test_loss_all() {
+    test_cluster_label loss '^loss$' 1
+}
+
+# test_cluster_label PART LABELS JOBS
+test_cluster_label() {
     if [ "$(id -u)" -ne 0 ]; then
-        test_missing 'cluster tests' 'they need the rights of root'
+        test_missing "$1 tests" 'they need the rights of root'
         return
     fi
     dev_deps cluster
-    # Two at a time: they wait more than they work.
-    test_ctest_log build/dev/ctest-cluster.log cluster --test-dir build/dev -L '^(cluster|helm)$' -j 2
+    test_ctest_log "build/dev/ctest-$1.log" "$1" --test-dir build/dev -L "$2" -j "$3"
 }

@@ -14,8 +14,8 @@ dev_test() {
     [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan cluster)
     for part in "${parts[@]}"; do
         case $part in
-        lint | unit | local | parity | clients | asan | cluster | tsan) ;;
-        *) die "test: no part '$part'; there are lint, unit, local, parity, clients, asan, cluster and tsan" ;;
+        lint | unit | local | parity | clients | asan | cluster | loss | tsan) ;;
+        *) die "test: no part '$part'; there are lint, unit, local, parity, clients, asan, cluster, loss and tsan" ;;
         esac
     done
     if in_ci; then
@@ -139,7 +139,12 @@ test_cluster() {
     test_cluster_all
 }
 
-# Not part of a plain ./dev test.
+# These two are not part of a plain ./dev test.
+test_loss() {
+    . scripts/dev/cluster.sh
+    test_loss_all
+}
+
 test_tsan() {
     . scripts/dev/tsan.sh
     test_tsan_all
