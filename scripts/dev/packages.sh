@@ -44,6 +44,7 @@ PACKAGES_cluster='
 python3                        command python3
 python3-venv                   file    /usr/lib/python3*/ensurepip/__init__.py
 openssl                        command openssl
+curl                           command curl
 iproute2                       command ip
 util-linux                     command nsenter
 mount                          command mount
