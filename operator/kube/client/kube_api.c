@@ -55,6 +55,8 @@ static void pump(void *object)
         struct err err = {0};
         int64_t wait_us;
 
+        if (held && api->urgent_queued == 0)
+            return;
         next = call->next;
         if (!may_go(call) || (held && !call->request.urgent))
             continue;

@@ -54,6 +54,7 @@ struct kube_api {
     struct fetcher *urgent_fetcher;
     struct kube_call *first, *last;
     size_t queued;
+    size_t urgent_queued; /* of them */
     struct kube_bucket bucket;
     struct loop_timer pump_timer;
     struct loop_deferred pump;

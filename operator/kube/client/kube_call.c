@@ -39,11 +39,20 @@ static void unlink_call(struct kube_call *call)
         api->last = call->back;
 }
 
+static void count_if_queued(const struct kube_call *call, int change)
+{
+    if (call->state != KUBE_CALL_QUEUED)
+        return;
+    call->api->queued += (size_t)change;
+    if (call->request.urgent)
+        call->api->urgent_queued += (size_t)change;
+}
+
 void kube_call_set_state(struct kube_call *call, enum kube_call_state state)
 {
-    call->api->queued -= call->state == KUBE_CALL_QUEUED ? 1 : 0;
+    count_if_queued(call, -1);
     call->state = state;
-    call->api->queued += state == KUBE_CALL_QUEUED ? 1 : 0;
+    count_if_queued(call, 1);
 }
 
 static void call_free(struct kube_call *call)
@@ -60,7 +69,7 @@ static void call_free(struct kube_call *call)
 static void finish(struct kube_call *call, const struct kube_answer *answer)
 {
     unlink_call(call);
-    call->api->queued -= call->state == KUBE_CALL_QUEUED ? 1 : 0;
+    count_if_queued(call, -1);
     call->reporting = true;
     if (call->request.on_done != NULL)
         call->request.on_done(call->request.user, answer);
@@ -82,7 +91,7 @@ void kube_call_cancel(struct kube_call *call)
         return;
     }
     unlink_call(call);
-    call->api->queued -= call->state == KUBE_CALL_QUEUED ? 1 : 0;
+    count_if_queued(call, -1);
     call_free(call);
 }
 
@@ -252,7 +261,7 @@ int kube_call_new(struct kube_call **out, struct kube_api *api, const struct kub
         call->request.timeout_ms = api->options.timeout_ms;
     link_call(call);
     call->state = KUBE_CALL_QUEUED;
-    api->queued++;
+    count_if_queued(call, 1);
     *out = call;
     return 0;
 }
