@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { UNKNOWN_RETRY_MS = 1000, NEED_MAX = 1000000 };
+enum { UNKNOWN_RETRY_MS = 30 * 1000 /* a report wakes us before */, NEED_MAX = 1000000 };
 
 static const char *const reason_names[] = {
 #define AUTOSCALE_REASON_NAME(name, text, meaning) text,

@@ -104,7 +104,12 @@ void pass_probe(struct pass *p)
             pass_requeue(p, pod->probe_due_ms);
             continue;
         }
+        if (p->r->probes >= PASS_PROBES_MAX) {
+            queue_add(&p->r->held, str_of(p->m->key));
+            return;
+        }
         pod->probing = true;
+        p->r->probes++;
         p->r->platform->ops->agent_probe(p->r->platform, pod->view.uid);
     }
 }

@@ -75,16 +75,21 @@ static bool pods_differ(const struct crd_model_status *a, const struct crd_model
     return false;
 }
 
+/* Pods come or go by it. */
+static bool brings_work(const struct crd_model_status *seen, const struct crd_model_status *next)
+{
+    return seen->desired_replicas != next->desired_replicas || pods_differ(seen, next);
+}
+
 /* What the next step waits for, or somebody watches. The rest (messages, counts, measurements)
  * may wait for its interval. */
 static bool is_urgent(const struct crd_model_status *seen, const struct crd_model_status *next)
 {
     return seen->observed_generation != next->observed_generation ||
-           seen->desired_replicas != next->desired_replicas ||
            seen->next_ordinal != next->next_ordinal ||
            seen->decision_count != next->decision_count ||
            (next->decision_count > 0 && seen->decisions[0].time_ms != next->decisions[0].time_ms) ||
-           conditions_differ(seen, next) || pods_differ(seen, next);
+           conditions_differ(seen, next) || brings_work(seen, next);
 }
 
 /* True if the write shall wait; then the pass comes again. */
@@ -96,6 +101,16 @@ static bool may_wait(struct pass *p)
         is_urgent(p->seen, &p->next))
         return false;
     pass_requeue(p, due_ms);
+    return true;
+}
+
+/* True if others are written first: thousands of statuses that only report must not stand before
+ * one that brings a pod. The pass comes again when there is room. */
+static bool must_stand_back(struct pass *p)
+{
+    if (p->r->puts < PASS_PUTS_MAX || brings_work(p->seen, &p->next))
+        return false;
+    queue_add(&p->r->held, str_of(p->m->key));
     return true;
 }
 
@@ -111,7 +126,7 @@ static void put_status(struct pass *p)
         json_decref(after);
         return;
     }
-    if (may_wait(p)) {
+    if (may_wait(p) || must_stand_back(p)) {
         json_decref(after);
         return;
     }
@@ -119,6 +134,7 @@ static void put_status(struct pass *p)
     m->put_unseen = false;
     m->put_ms = p->now_ms;
     m->put_ticket = reconciler_call(p->r, CALL_PUT, m->key, STR_NONE);
+    p->r->puts++;
     p->r->platform->ops->status_put(p->r->platform, m->put_ticket, m->object, after);
     json_decref(after);
 }

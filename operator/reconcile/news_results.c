@@ -143,6 +143,8 @@ void news_result(void *user, const struct platform_result *result)
 
     if (call == NULL)
         return; /* of a leadership that is over */
+    if (call->kind == CALL_PUT)
+        r->puts--;
     switch (call->kind) {
     case CALL_CREATE:
         result_create(r, call, result);
@@ -177,6 +179,8 @@ void news_probe(void *user, const struct platform_probe_result *result)
     struct reconciler *r = user;
     struct world_pod *pod = world_pod_find(&r->world, result->pod_uid);
 
+    if (r->probes > 0) /* else of a leadership that is over */
+        r->probes--;
     if (pod != NULL && pod->probing && pod->view.restarts == result->restarts) {
         liveness_answer(r, pod, result);
         r->routes_dirty = true;

@@ -30,16 +30,23 @@ enum {
     PASS_DELETE_GRACE_MS = 15 * 1000,     /* SIGTERM to SIGKILL */
     PASS_DELETE_AGAIN_MS = 30 * 1000,     /* a deletion that was not seen is asked for again */
     PASS_GATEWAY_SILENT_MS = 3 * LOAD_HEARTBEAT_MS,
-    PASS_UNRESPONSIVE_MS = 6 * 1000,      /* an agent silent for so long is started again */
-    PASS_START_MS = 60 * 1000,            /* the same for one that never answered */
-    PASS_CAPACITY_WAIT_MS = 30 * 1000,    /* a pod pending for longer lacks capacity */
-    PASS_BLOCKED_WAIT_MS = 3 * 1000,      /* the same if it can't start by itself */
-    PASS_PLACE_WAIT_MS = 10 * 1000,       /* for a machine, before an old pod makes place */
-    PASS_WEIGHTS_AGAIN_MS = 10 * 1000,    /* weights that could not be read are tried again */
-    PASS_PUBLISH_GAP_MS = 10,             /* between two route snapshots */
-    PASS_PUBLISH_MODELS_PER_MS = 100,     /* each so many models add a millisecond to it */
-    PASS_FIRST_ROUTES_WAIT_MS = 3 * 1000, /* for the agents to answer after a restart */
-    PASS_CRASHES_STALLED = 3,             /* restarts without a ready pod that count as stalled */
+    PASS_UNRESPONSIVE_MS = 6 * 1000,   /* an agent silent for so long is started again */
+    PASS_START_MS = 60 * 1000,         /* the same for one that never answered */
+    PASS_CAPACITY_WAIT_MS = 30 * 1000, /* a pod pending for longer lacks capacity */
+    PASS_BLOCKED_WAIT_MS = 3 * 1000,   /* the same if it can't start by itself */
+    PASS_PLACE_WAIT_MS = 10 * 1000,    /* for a machine, before an old pod makes place */
+    PASS_WEIGHTS_AGAIN_MS = 10 * 1000, /* weights that could not be read are tried again */
+    PASS_PUBLISH_GAP_MS = 10,          /* between two route snapshots */
+    PASS_PUBLISH_MODELS_PER_MS = 100,  /* each so many models add a millisecond to it */
+    PASS_PUBLISH_COST_TIMES = 10,      /* ... and so many times what the last one took */
+    PASS_PUBLISH_GAP_MAX_MS = 1000,
+    PASS_FIRST_ROUTES_WAIT_MS = 3 * 1000, /* for one more agent to answer a new leader */
+    PASS_FIRST_ROUTES_MAX_MS = 10 * 1000, /* for all of them */
+    PASS_FIRST_ROUTES_LOOK_MS = 100,
+    PASS_TURN_KEYS = 16,      /* worked on before the loop goes on */
+    PASS_PUTS_MAX = 64,       /* status writes under way that only report */
+    PASS_PROBES_MAX = 512,    /* agents that are being asked */
+    PASS_CRASHES_STALLED = 3, /* restarts without a ready pod that count as stalled */
 };
 
 enum call_kind {
@@ -62,12 +69,22 @@ struct call {
     char *subject; /* name or uid of the pod, or NULL */
 };
 
+/* A new leader's wait for the agents, since its first snapshot shows only those that answered. */
+struct routes_wait {
+    int64_t since_ms;
+    int64_t progress_ms; /* when fewer were missing than before */
+    int64_t look_ms;     /* the next look */
+    size_t missing;      /* at the last one */
+};
+
 struct reconciler {
     struct platform *platform;
     struct world world;
     struct queue queue;
-    struct map calls; /* ticket bytes -> struct call */
-    uint64_t ticket;  /* of the last call */
+    struct queue held; /* keys whose pass wants to write or to ask when others have been answered */
+    int puts, probes;  /* under way */
+    struct map calls;  /* ticket bytes -> struct call */
+    uint64_t ticket;   /* of the last call */
 
     bool leading;
     bool synced;
@@ -76,7 +93,10 @@ struct reconciler {
     uint64_t epoch, counter; /* of the routes in force */
     bool routes_dirty;
     bool routes_opened; /* the first snapshot of this leadership is out */
+    struct routes_wait first_routes;
     int64_t published_ms;
+    int64_t publish_cost_ms;                /* of the last one */
+    uint64_t snapshot;                      /* number of the last one that was built */
     char routes_digest[SHA256_HEX_LEN + 1]; /* of the last content, version aside */
 
     bool shutting_down;
@@ -122,7 +142,7 @@ uint64_t reconciler_call(struct reconciler *r, enum call_kind kind, const char *
 /* Deletes a pod, once at a time. */
 void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t grace_ms);
 
-/* reconciler.c: all keys whose time has come, then the routes, then the alarm. */
+/* reconciler.c: some of the keys whose time has come, then the routes, then the alarm. */
 void reconciler_turn(struct reconciler *r);
 void reconciler_add_all(struct reconciler *r);
 /* Somebody claims another short name than before: all who claim one of both may have won or lost
@@ -190,6 +210,8 @@ void pass_route(struct reconciler *r, const char *key);
 
 /* routes.c */
 void routes_mark_dirty(struct reconciler *r);
+/* A leadership begins, or its first view is complete: the agents are waited for. */
+void routes_begin(struct reconciler *r);
 /* Publishes if something changed and its time has come; else returns when that will be. */
 int64_t routes_turn(struct reconciler *r);
 /* Every live gateway has the routes of this counter (or later ones) in force. */

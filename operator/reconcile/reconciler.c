@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The platform's callbacks: each takes the news into the world, adds the keys that it concerns, and
- * ends with one turn: all keys whose time has come, then the routes, then the alarm.
+ * ends with one turn: some of the keys whose time has come, then the routes, then the alarm.
  */
 #include "operator/reconcile/reconciler.h"
 
@@ -51,6 +51,7 @@ static void calls_clear(struct reconciler *r)
         reconciler_call_free(entry->value);
     map_fini(&r->calls);
     map_init(&r->calls, CALLS_MAX);
+    r->puts = r->probes = 0;
 }
 
 void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t grace_ms)
@@ -90,20 +91,38 @@ static void timed_pass(struct reconciler *r, const char *key)
         r->on_pass(r->on_pass_user, (double)(clock_mono_ns(r->platform->clock) - began_ns) / 1e9);
 }
 
+static void pass(struct reconciler *r, const char *key)
+{
+    if (str_starts(str_of(key), STR(PRICES_KEY_PREFIX)))
+        pass_prices(r, key);
+    else if (str_starts(str_of(key), STR(ROUTE_KEY_PREFIX)))
+        pass_route(r, key);
+    else if (strcmp(key, GATEWAYS_KEY) == 0)
+        news_check_gateways(r);
+    else
+        timed_pass(r, key);
+}
+
+/* A key that was held back may go on. */
+static bool has_room(const struct reconciler *r)
+{
+    return r->held.ready_count > 0 && r->puts < PASS_PUTS_MAX && r->probes < PASS_PROBES_MAX;
+}
+
+/* At most a few keys: with thousands of them due, as for a new leader, the lease has to be renewed
+ * and the gateways have to be heard in between. */
 static void work(struct reconciler *r)
 {
     const char *key;
 
-    while ((key = queue_take(&r->queue, now_of(r))) != NULL) {
-        if (str_starts(str_of(key), STR(PRICES_KEY_PREFIX)))
-            pass_prices(r, key);
-        else if (str_starts(str_of(key), STR(ROUTE_KEY_PREFIX)))
-            pass_route(r, key);
-        else if (strcmp(key, GATEWAYS_KEY) == 0)
-            news_check_gateways(r);
-        else
-            timed_pass(r, key);
-        queue_done(&r->queue, key);
+    for (int i = 0; i < PASS_TURN_KEYS; i++) {
+        struct queue *from = has_room(r) ? &r->held : &r->queue;
+
+        key = queue_take(from, now_of(r));
+        if (key == NULL)
+            return;
+        pass(r, key);
+        queue_done(from, key);
     }
 }
 
@@ -112,11 +131,11 @@ void reconciler_turn(struct reconciler *r)
     int64_t due = INT64_MAX, routes_due;
 
     if (r->leading && r->synced) {
-        do {
-            work(r);
-            routes_due = routes_turn(r); /* may add keys: pods that now wait for the gateways */
-        } while (queue_due_ms(&r->queue) == 0);
-        due = queue_due_ms(&r->queue);
+        work(r);
+        routes_due = routes_turn(r); /* may add keys: pods that now wait for the gateways */
+        due = has_room(r) ? 0 : queue_due_ms(&r->queue);
+        if (due == 0)
+            due = now_of(r); /* the rest after what else the loop has to do */
         if (routes_due < due)
             due = routes_due;
         check_shut_down(r);
@@ -154,9 +173,9 @@ static void on_lead(void *user, struct str installation, uint64_t epoch)
     r->leading = epoch > 0;
     r->epoch = epoch;
     r->counter = 0;
-    r->routes_opened = false;
-    r->routes_dirty = true;
+    routes_begin(r);
     calls_clear(r);
+    world_forget_doing(&r->world);
     if (r->leading && r->synced)
         reconciler_add_all(r);
     reconciler_turn(r);
@@ -168,7 +187,7 @@ static void on_synced(void *user)
 
     r->synced = true;
     r->synced_ms = now_of(r);
-    r->routes_dirty = true;
+    routes_begin(r);
     reconciler_add_all(r);
     reconciler_turn(r);
 }
@@ -311,6 +330,7 @@ int reconciler_new(struct reconciler **out, struct platform *platform, struct er
     r->platform = platform;
     world_init(&r->world);
     queue_init(&r->queue);
+    queue_init(&r->held);
     map_init(&r->calls, CALLS_MAX);
     platform_bind(platform, &handler, r);
     *out = r;
@@ -324,6 +344,7 @@ void reconciler_free(struct reconciler *r)
     calls_clear(r);
     map_fini(&r->calls);
     queue_fini(&r->queue);
+    queue_fini(&r->held);
     world_fini(&r->world);
     mem_free(r->installation);
     mem_free(r);
@@ -344,7 +365,7 @@ void reconciler_stats(const struct reconciler *r, struct reconciler_stats *out)
     *out = r->stats;
     out->models = r->world.models.count;
     out->pods = r->world.pods.count;
-    out->queued = r->queue.ready_count + r->queue.waiting_count;
+    out->queued = r->queue.ready_count + r->queue.waiting_count + r->held.ready_count;
     out->keys_added = r->queue.added;
     out->keys_retried = r->queue.retried;
     out->leading = r->leading;

@@ -27,10 +27,11 @@ static struct str keep(struct routes *routes, struct str text)
 }
 
 static void add_pod(struct routes *routes, struct routes_model *out, const struct crd_pod *recorded,
-                    const struct world_pod *pod)
+                    struct world_pod *pod, uint64_t snapshot)
 {
     bool leaving = recorded->phase == CRD_POD_DRAINING || pod->view.deleting;
 
+    pod->routed = snapshot;
     out->pods[out->pod_count++] = (struct routes_pod){
         .name = keep(routes, pod->view.name),
         .uid = keep(routes, pod->view.uid),
@@ -67,33 +68,18 @@ static void add_model(struct routes *routes, const struct reconciler *r, struct 
     };
     for (int i = 0; i < m->status.pod_count; i++) {
         const struct crd_pod *recorded = &m->status.pods[i];
-        const struct world_pod *pod = world_pod_find(&r->world, recorded->uid);
+        struct world_pod *pod = world_pod_find(&r->world, recorded->uid);
 
         if (pod == NULL || pod->model != m || !is_routable(pod))
             continue;
         if (pod->status.context_max > 0)
             m->context_max = pod->status.context_max;
-        add_pod(routes, out, recorded, pod);
+        add_pod(routes, out, recorded, pod, r->snapshot);
     }
     out->context_max = m->context_max;
 }
 
 /* --- pods that only report -------------------------------------------------------------------- */
-
-static bool is_in_models(const struct routes *routes, const struct world_pod *pod)
-{
-    for (int i = 0; i < routes->model_count; i++) {
-        const struct routes_model *model = &routes->models[i];
-
-        if (!str_is(model->name, pod->model->key))
-            continue;
-        for (int j = 0; j < model->pod_count; j++) {
-            if (str_eq(model->pods[j].uid, pod->view.uid))
-                return true;
-        }
-    }
-    return false;
-}
 
 /* An agent runs in it that may have usage which no gateway has taken. It need not answer us: the
  * gateways will see whether it answers them. */
@@ -114,7 +100,7 @@ static void add_leavers(struct routes *routes, const struct reconciler *r)
     for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
         const struct world_pod *pod = entry->value;
 
-        if (!may_have_usage(pod) || is_in_models(routes, pod))
+        if (pod->routed == r->snapshot || !may_have_usage(pod))
             continue;
         routes->leavers[routes->leaver_count++] = (struct routes_leaver){
             .name = keep(routes, pod->view.name),
@@ -242,6 +228,7 @@ static struct routes *build(struct reconciler *r)
     struct routes *routes = must(mem_alloc(sizeof(*routes)));
     struct map_entry *entry;
 
+    r->snapshot++;
     arena_init(&routes->arena, ROUTES_ARENA_BYTES);
     routes->version.installation = keep(routes, str_of(r->installation));
     routes->models =
@@ -272,7 +259,7 @@ static struct routes *build(struct reconciler *r)
     return routes;
 }
 
-/* --- publishing ------------------------------------------------------------------------------- */
+/* --- content -----------------------------------------------------------------------------------*/
 
 /* Of the content with an empty version, so that equal content gives an equal digest. */
 static void digest(const struct routes *routes, char out[SHA256_HEX_LEN + 1])
@@ -297,10 +284,12 @@ static void stamp_draining(struct reconciler *r)
         struct world_model *m = entry->value;
 
         for (int i = 0; i < m->status.pod_count; i++) {
-            struct world_pod *pod = world_pod_find(&r->world, m->status.pods[i].uid);
+            struct world_pod *pod;
 
-            if (m->status.pods[i].phase != CRD_POD_DRAINING || pod == NULL ||
-                pod->drain_counter != 0)
+            if (m->status.pods[i].phase != CRD_POD_DRAINING)
+                continue;
+            pod = world_pod_find(&r->world, m->status.pods[i].uid);
+            if (pod == NULL || pod->drain_counter != 0)
                 continue;
             pod->drain_counter = r->counter;
             pod->drain_published_ms = now_of(r);
@@ -309,20 +298,55 @@ static void stamp_draining(struct reconciler *r)
     }
 }
 
-/* After a restart the agents are asked first: else the first snapshot would show no pod at all. */
-static bool agents_have_answered(const struct reconciler *r)
+/* --- the first snapshot of a leader ----------------------------------------------------------- */
+
+void routes_begin(struct reconciler *r)
+{
+    int64_t now = now_of(r);
+
+    r->routes_opened = false;
+    r->routes_dirty = true;
+    r->first_routes = (struct routes_wait){
+        .since_ms = now, .progress_ms = now, .look_ms = now, .missing = SIZE_MAX};
+}
+
+static size_t agents_missing(const struct reconciler *r)
 {
     struct map_entry *entry;
+    size_t missing = 0;
 
     for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
         const struct world_pod *pod = entry->value;
 
-        if (pod->view.phase == PLATFORM_POD_RUNNING && pod->view.address.len > 0 &&
-            !pod->view.deleting && !pod->answered && pod->probe_failures == 0)
-            return false;
+        missing += pod->view.phase == PLATFORM_POD_RUNNING && pod->view.address.len > 0 &&
+                   !pod->view.deleting && !pod->answered && pod->probe_failures == 0;
     }
-    return true;
+    return missing;
 }
+
+/* Each model had its first pass, which says whose the short names are, and each agent was asked:
+ * else the first snapshot would lack them. False: look_ms says when to look again. */
+static bool may_open(struct reconciler *r)
+{
+    struct routes_wait *wait = &r->first_routes;
+    int64_t now = now_of(r);
+    size_t missing;
+
+    if (now - wait->since_ms >= PASS_FIRST_ROUTES_MAX_MS)
+        return true;
+    if (now < wait->look_ms)
+        return false;
+    wait->look_ms = now + PASS_FIRST_ROUTES_LOOK_MS;
+    if (r->queue.ready_count > 0)
+        return false;
+    missing = agents_missing(r);
+    if (missing < wait->missing)
+        wait->progress_ms = now;
+    wait->missing = missing;
+    return missing == 0 || now - wait->progress_ms >= PASS_FIRST_ROUTES_WAIT_MS;
+}
+
+/* --- publishing ------------------------------------------------------------------------------- */
 
 static void publish(struct reconciler *r)
 {
@@ -347,21 +371,28 @@ static void publish(struct reconciler *r)
     r->platform->ops->routes_publish(r->platform, routes);
 }
 
+/* A snapshot is whole, so the more models and pods, the rarer. */
+static int64_t gap_ms(const struct reconciler *r)
+{
+    int64_t gap = PASS_PUBLISH_GAP_MS +
+                  (int64_t)r->world.models.count / PASS_PUBLISH_MODELS_PER_MS +
+                  PASS_PUBLISH_COST_TIMES * r->publish_cost_ms;
+
+    return gap < PASS_PUBLISH_GAP_MAX_MS ? gap : PASS_PUBLISH_GAP_MAX_MS;
+}
+
 int64_t routes_turn(struct reconciler *r)
 {
     int64_t now = now_of(r);
-    /* A snapshot is whole, so the more models, the rarer. */
-    int64_t gap_ms =
-        PASS_PUBLISH_GAP_MS + (int64_t)r->world.models.count / PASS_PUBLISH_MODELS_PER_MS;
 
     if (!r->leading || !r->synced || !r->routes_dirty)
         return INT64_MAX;
-    if (!r->routes_opened && !agents_have_answered(r) &&
-        now - r->synced_ms < PASS_FIRST_ROUTES_WAIT_MS)
-        return r->synced_ms + PASS_FIRST_ROUTES_WAIT_MS;
-    if (r->routes_opened && now - r->published_ms < gap_ms)
-        return r->published_ms + gap_ms;
+    if (!r->routes_opened && !may_open(r))
+        return r->first_routes.look_ms;
+    if (r->routes_opened && now - r->published_ms < gap_ms(r))
+        return r->published_ms + gap_ms(r);
     publish(r);
+    r->publish_cost_ms = now_of(r) - now;
     return INT64_MAX;
 }
 

@@ -63,6 +63,7 @@ struct world_pod {
     uint64_t restart_ticket;   /* of the call under way; 0: none */
     bool restart_asked;        /* for this run of the agent */
 
+    uint64_t routed;        /* number of the last snapshot that lists it with its model */
     uint64_t drain_counter; /* of the first routes that show it draining; 0: none yet */
     int64_t drain_published_ms;
     int64_t drain_told_ms;  /* the agent was told; 0: not yet */
@@ -234,6 +235,9 @@ struct world_pod *world_pod_find(const struct world *w, struct str uid);
 struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view);
 void world_pod_answered(struct world_pod *pod, const struct stream_status *status);
 void world_pod_remove(struct world *w, struct world_pod *pod);
+/* Leadership is over: what was asked for will not be answered any more, and what routes showed is
+ * another leader's to say. What was seen stays. */
+void world_forget_doing(struct world *w);
 struct world_pod *world_model_pod(const struct world_model *m, struct str name);
 /* The agent answers and takes requests. */
 bool world_pod_ready(const struct world_pod *pod);

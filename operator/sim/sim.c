@@ -217,16 +217,38 @@ void sim_stop(struct sim *sim)
     sim_note(sim, "operator stops");
 }
 
-void sim_start(struct sim *sim)
+static void tell_views(struct sim *sim)
+{
+    sim_tell_everything(sim);
+    sim->platform.handler->on_synced(sim->platform.user);
+}
+
+static void begin_life(struct sim *sim)
 {
     sim_stop(sim);
     sim->life++;
-    sim->epoch++;
-    sim_note(sim, "operator starts, epoch %llu", (unsigned long long)sim->epoch);
     sim_gateways_tell(sim);
+}
+
+void sim_lead(struct sim *sim)
+{
+    sim->epoch++;
+    sim_note(sim, "operator leads, epoch %llu", (unsigned long long)sim->epoch);
     sim->platform.handler->on_lead(sim->platform.user, STR("sim"), sim->epoch);
-    sim_tell_everything(sim);
-    sim->platform.handler->on_synced(sim->platform.user);
+}
+
+void sim_start(struct sim *sim)
+{
+    begin_life(sim);
+    sim_lead(sim);
+    tell_views(sim);
+}
+
+void sim_follow(struct sim *sim)
+{
+    begin_life(sim);
+    sim->platform.handler->on_lead(sim->platform.user, STR("sim"), 0);
+    tell_views(sim);
 }
 
 void sim_set_faults(struct sim *sim, const struct sim_faults *faults)

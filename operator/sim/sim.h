@@ -49,6 +49,9 @@ struct platform *sim_platform(struct sim *sim);
 /* Begins a leadership of whoever is bound: the epoch rises, all views are told, then on_synced.
  * Answers to commands of before are lost, as after a crash of the operator. */
 void sim_start(struct sim *sim);
+/* The same in two steps: a standby is told all views; later it is its turn to lead. */
+void sim_follow(struct sim *sim);
+void sim_lead(struct sim *sim);
 /* Nothing is told any more until sim_start: the operator is dead. What it sent is still done. */
 void sim_stop(struct sim *sim);
 void sim_set_faults(struct sim *sim, const struct sim_faults *faults); /* NULL: none */

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reconciler when leadership comes, goes and comes again, and with more to do at once than a
+ * loop has time for. */
+#include "reconcile_play.h"
+
+#include <stdio.h>
+
+#include "operator/reconcile/pass.h"
+
+enum { CROWD = 700 };
+
+/* --- leadership ------------------------------------------------------------------------------- */
+
+/* The answers to what was under way never come: everything has to be asked for anew. */
+static void what_was_under_way_is_asked_for_again(void **state)
+{
+    (void)state;
+    for (int64_t cut_ms = 1; cut_ms < 2 * SECOND; cut_ms += 11) {
+        struct fixture f = {0};
+
+        play_begin(&f);
+        play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
+        sim_run(f.sim, cut_ms);
+        sim_start(f.sim);
+        sim_run(f.sim, 5 * SECOND);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+        play_end(&f);
+    }
+}
+
+static void who_was_on_the_way_out_goes(void **state)
+{
+    (void)state;
+    for (int64_t cut_ms = 1; cut_ms < 4 * SECOND; cut_ms += 97) {
+        struct fixture f = {0};
+
+        play_begin(&f);
+        play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":3,\"maxReplicas\":3");
+        sim_run(f.sim, 5 * SECOND);
+        play_apply(&f, "brook", WEIGHTS,
+                   "\"minReplicas\":1,\"maxReplicas\":1,\"scaleDownDelaySeconds\":0");
+        sim_run(f.sim, cut_ms);
+        sim_start(f.sim);
+        sim_run(f.sim, 20 * SECOND);
+        assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
+        play_end(&f);
+    }
+}
+
+static int routed_pods(const struct fixture *f)
+{
+    const struct routes *routes = sim_routes(f->sim);
+
+    return routes != NULL && routes->model_count == 1 ? routes->models[0].pod_count : -1;
+}
+
+/* A standby has never asked an agent. Its first routes show those that it found, all the same. */
+static void no_pod_leaves_the_routes_at_a_takeover(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    play_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(routed_pods(&f), 2);
+    reconciler_free(f.r);
+    assert_int_equal(reconciler_new(&f.r, sim_platform(f.sim), NULL), 0);
+    sim_follow(f.sim);
+    sim_run(f.sim, 10 * SECOND);
+    sim_lead(f.sim);
+    for (int i = 0; i < 3 * SECOND; i++) {
+        sim_run(f.sim, 1);
+        assert_int_equal(routed_pods(&f), 2);
+    }
+    assert_true(sim_routes(f.sim)->version.epoch == 2);
+    play_end(&f);
+}
+
+/* --- a crowd ---------------------------------------------------------------------------------- */
+
+/* What the reconciler does between two returns to the loop: each of its turns sets the alarm. */
+static struct {
+    struct platform_ops ops, real_ops;
+    struct platform_handler handler, real_handler;
+    int passes, most_passes;
+    int puts, most_puts;
+} watched;
+
+static void count_pass(void *user, double seconds)
+{
+    (void)user;
+    (void)seconds;
+    watched.passes++;
+}
+
+static void end_of_turn(struct platform *p, int64_t mono_ms)
+{
+    if (watched.passes > watched.most_passes)
+        watched.most_passes = watched.passes;
+    watched.passes = 0;
+    watched.real_ops.alarm_set(p, mono_ms);
+}
+
+static void count_put(struct platform *p, uint64_t ticket, const struct crd_object *object,
+                      json_t *status)
+{
+    if (++watched.puts > watched.most_puts)
+        watched.most_puts = watched.puts;
+    watched.real_ops.status_put(p, ticket, object, status);
+}
+
+/* Nothing but statuses is written here. */
+static void count_result(void *user, const struct platform_result *result)
+{
+    watched.puts--;
+    watched.real_handler.on_result(user, result);
+}
+
+static void watch(struct fixture *f)
+{
+    struct platform *p = sim_platform(f->sim);
+
+    watched.real_ops = watched.ops = *p->ops;
+    watched.ops.alarm_set = end_of_turn;
+    watched.ops.status_put = count_put;
+    p->ops = &watched.ops;
+    watched.real_handler = watched.handler = *p->handler;
+    watched.handler.on_result = count_result;
+    p->handler = &watched.handler;
+    watched.passes = watched.most_passes = watched.puts = watched.most_puts = 0;
+    reconciler_watch_passes(f->r, count_pass, NULL);
+}
+
+static void a_crowd_leaves_the_loop_its_turns(void **state)
+{
+    struct fixture f = {0};
+    char name[32];
+
+    (void)state;
+    play_begin(&f);
+    sim_stop(f.sim);
+    for (int i = 0; i < CROWD; i++) {
+        snprintf(name, sizeof(name), "model-%d", i);
+        play_apply(&f, name, WEIGHTS, SCALING);
+    }
+    watch(&f);
+    sim_start(f.sim);
+    sim_run(f.sim, 10 * SECOND);
+    assert_int_equal(watched.most_passes, PASS_TURN_KEYS);
+    assert_in_range(watched.most_puts, PASS_PUTS_MAX / 2, PASS_PUTS_MAX + CROWD / 10);
+    for (int i = 0; i < CROWD; i++) {
+        snprintf(name, sizeof(name), "team/model-%d", i);
+        assert_string_equal(play_condition(&f, name, "Ready")->reason.ptr, "ScaledToZero");
+    }
+    assert_int_equal(sim_routes(f.sim)->model_count, CROWD);
+    play_end(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_under_way_is_asked_for_again),
+        cmocka_unit_test(who_was_on_the_way_out_goes),
+        cmocka_unit_test(no_pod_leaves_the_routes_at_a_takeover),
+        cmocka_unit_test(a_crowd_leaves_the_loop_its_turns),
+    };
+
+    return cmocka_run_group_tests_name("writes at once", tests, play_writes_at_once, NULL) +
+           cmocka_run_group_tests_name("writes held back", tests, play_writes_held_back, NULL);
+}
