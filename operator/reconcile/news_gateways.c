@@ -47,7 +47,7 @@ void news_gateways(void *user, const struct str *names, int count)
     world_gateways_set(&r->world, names, count);
     if (r->synced)
         reconciler_add_all(r);
-    reconciler_turn(r);
+    reconciler_wake(r);
 }
 
 static void take_ack(struct reconciler *r, struct world_gateway *gateway,
@@ -72,7 +72,7 @@ void news_ack(void *user, struct str name, struct id128 run, const struct routes
     (void)run; /* whichever run of it: the newest word counts */
     if (gateway != NULL && gateway->live)
         take_ack(r, gateway, have);
-    reconciler_turn(r);
+    reconciler_wake(r);
 }
 
 static void take_model_load(struct reconciler *r, const struct world_gateway *gateway,
@@ -143,5 +143,5 @@ void news_load(void *user, const struct load_report *report)
     queue_add_at(&r->queue, STR(GATEWAYS_KEY), gateway->report_ms + PASS_GATEWAY_SILENT_MS + 1);
     if (was_silent)
         reconciler_add_all(r);
-    reconciler_turn(r);
+    reconciler_wake(r);
 }

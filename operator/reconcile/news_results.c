@@ -171,7 +171,7 @@ void news_result(void *user, const struct platform_result *result)
         break;
     }
     reconciler_call_free(call);
-    reconciler_turn(r);
+    reconciler_wake(r);
 }
 
 void news_probe(void *user, const struct platform_probe_result *result)
@@ -186,5 +186,5 @@ void news_probe(void *user, const struct platform_probe_result *result)
         r->routes_dirty = true;
         queue_add(&r->queue, str_of(pod->model->key));
     }
-    reconciler_turn(r);
+    reconciler_wake(r);
 }

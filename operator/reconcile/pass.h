@@ -88,6 +88,7 @@ struct reconciler {
 
     bool leading;
     bool synced;
+    bool woken; /* the alarm is set for now */
     int64_t synced_ms;
     char *installation;
     uint64_t epoch, counter; /* of the routes in force */
@@ -142,8 +143,8 @@ uint64_t reconciler_call(struct reconciler *r, enum call_kind kind, const char *
 /* Deletes a pod, once at a time. */
 void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t grace_ms);
 
-/* reconciler.c: some of the keys whose time has come, then the routes, then the alarm. */
-void reconciler_turn(struct reconciler *r);
+/* reconciler.c: there is news. A turn follows by the alarm, never inside this call. */
+void reconciler_wake(struct reconciler *r);
 void reconciler_add_all(struct reconciler *r);
 /* Somebody claims another short name than before: all who claim one of both may have won or lost
  * it. Each may be NULL. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The platform's callbacks: each takes the news into the world, adds the keys that it concerns, and
- * ends with one turn: some of the keys whose time has come, then the routes, then the alarm.
+ * The platform's callbacks: each takes the news into the world and adds the keys that it concerns.
+ * The work is done by turns of the alarm, so that a thousand news at once are one turn: some of the
+ * keys whose time has come, then the routes, then the next alarm.
  */
 #include "operator/reconcile/reconciler.h"
 
@@ -126,10 +127,11 @@ static void work(struct reconciler *r)
     }
 }
 
-void reconciler_turn(struct reconciler *r)
+static void turn(struct reconciler *r)
 {
     int64_t due = INT64_MAX, routes_due;
 
+    r->woken = false;
     if (r->leading && r->synced) {
         work(r);
         routes_due = routes_turn(r); /* may add keys: pods that now wait for the gateways */
@@ -141,6 +143,14 @@ void reconciler_turn(struct reconciler *r)
         check_shut_down(r);
     }
     r->platform->ops->alarm_set(r->platform, due == INT64_MAX ? 0 : due);
+}
+
+void reconciler_wake(struct reconciler *r)
+{
+    if (r->woken || !r->leading || !r->synced)
+        return;
+    r->woken = true;
+    r->platform->ops->alarm_set(r->platform, now_of(r));
 }
 
 void reconciler_add_all(struct reconciler *r)
@@ -176,9 +186,11 @@ static void on_lead(void *user, struct str installation, uint64_t epoch)
     routes_begin(r);
     calls_clear(r);
     world_forget_doing(&r->world);
+    r->woken = false;
+    r->platform->ops->alarm_set(r->platform, 0);
     if (r->leading && r->synced)
         reconciler_add_all(r);
-    reconciler_turn(r);
+    reconciler_wake(r);
 }
 
 static void on_synced(void *user)
@@ -189,7 +201,7 @@ static void on_synced(void *user)
     r->synced_ms = now_of(r);
     routes_begin(r);
     reconciler_add_all(r);
-    reconciler_turn(r);
+    reconciler_wake(r);
 }
 
 /* All who claim the same short name: one of them may have won or lost it. */
@@ -273,7 +285,7 @@ static void on_object(void *user, enum platform_change change, struct crd_object
     case CRD_KIND_COUNT:
         break;
     }
-    reconciler_turn(r);
+    reconciler_wake(r);
 }
 
 static void on_pod(void *user, enum platform_change change, const struct platform_pod *view)
@@ -298,12 +310,12 @@ static void on_pod(void *user, enum platform_change change, const struct platfor
         else
             log_error("too many pods: this one is not looked after", LOG_VIEW("pod", view->name));
     }
-    reconciler_turn(r);
+    reconciler_wake(r);
 }
 
 static void on_alarm(void *user)
 {
-    reconciler_turn(user);
+    turn(user);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -357,7 +369,7 @@ void reconciler_shut_down(struct reconciler *r, void (*done)(void *user), void *
     r->shut_down_user = user;
     r->routes_dirty = true;
     reconciler_add_all(r);
-    reconciler_turn(r);
+    reconciler_wake(r);
 }
 
 void reconciler_stats(const struct reconciler *r, struct reconciler_stats *out)

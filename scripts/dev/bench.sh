@@ -37,6 +37,7 @@ bench_peers() {
 
 bench_cluster() {
     dev_build --release >&2
+    build_targets release all >&2 # also the tools that stand in for people
     dev_deps cluster >&2
     SPATE_BIN=$SPATE_ROOT/build/release/bin exec python3 tests/bench/cluster/bench_cluster.py "$@"
 }
