@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models by the thousand and their pods, as the operator itself would have made them: the pods of one model are the
 operator's own, and those of all others are copies of them. They run on a node that is an object and nothing more, and
-all have one address, where a stand-in answers for every agent."""
+all have one address, where one agent answers for all of them."""
 import datetime
-import http.server
 import json
 import threading
 
@@ -17,33 +16,6 @@ NODE_BEAT_S = 4
 
 def now():
     return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Agents(http.server.ThreadingHTTPServer):
-    """Says of every agent that it is ready."""
-    daemon_threads = True
-    request_queue_size = 1024
-
-    class Answer(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        status = {"state": "ready", "detail": "", "run_id": "0" * 31 + "1", "digest": "5a" * 32, "bytes_done": 1,
-                  "bytes_total": 1, "slots": 8, "context_max": 4096, "running": 0, "waiting": 0, "unacknowledged": 0,
-                  "started_ms": 1, "ready_ms": 2}
-
-        def do_GET(self):
-            body = json.dumps(self.status).encode()
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    def __init__(self, host):
-        super().__init__((host, 0), self.Answer)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 class Node:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster of the bench's own, and operators outside it that can be measured and killed."""
+import base64
 import pathlib
 import shutil
 import subprocess
@@ -56,6 +57,18 @@ class Outside:
             self.folder, "gateway", "spate-gateway", "--state", str(self.folder), "--name", "gateway-0", "--listen",
             "127.0.0.1:0", "--operator", f"http://{operator.address}", "--ledger", "http://127.0.0.1:9",
             "--credential-file", str(file)))
+
+    def start_agent(self):
+        """Returns its port. An operator must have run before: it makes the key that agents check."""
+        secret = rig.Kube(self.cluster, NAMESPACE).get("secret", "spate-token-key")
+        key = self.folder / "token.pub"
+        key.write_bytes(base64.b64decode(secret["data"]["token.pub"]))
+        agent = system.Program(
+            self.folder, "agent", "spate-agent", "--model", str(ROOT / "models" / "brook"), "--listen",
+            f"{self.cluster.plan.host_address}:0", "--data", str(self.folder / "agent"), "--token-public-key", str(key),
+            "--pod-name", "agent", "--served-model", "bench/brook", "--slots", "8", "--threads", "1")
+        self.programs.append(agent)
+        return int(agent.address.rpartition(":")[2])
 
     def start_operator(self, name):
         program = system.Program(

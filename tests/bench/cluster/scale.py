@@ -9,7 +9,7 @@ import urllib.request
 
 import outside
 from direct import Direct
-from fleet import Agents, Fleet, Node, make_gateway
+from fleet import Fleet, Node, make_gateway
 
 NAMESPACE = "bench"
 SEED = "seed"
@@ -113,8 +113,7 @@ def measure_pods(report, name, count, pods_each):
     """Models with pods that run and are recorded, found by an operator that starts."""
     with contextlib.ExitStack() as stack:
         place, fleet, credential = open_place(stack, f"{name}-pods")
-        agents = stack.enter_context(Agents(place.cluster.plan.host_address))
-        make_pods(place, fleet, count, pods_each, agents.server_port)
+        make_pods(place, fleet, count, pods_each)
         version = fleet.resource_version()
         started = time.monotonic()
         operator = place.start_operator("second")
@@ -124,16 +123,16 @@ def measure_pods(report, name, count, pods_each):
         time.sleep(SETTLE_S)
         what = f"{count} models, {count * pods_each} pods"
         report.figure(f"{what}: operator's start to all adopted", round(took, 1), "s",
-                      "each agent was asked and said that it is ready, and each status says so")
+                      "each agent was asked and said that it is ready, and each status says so; one agent stands for all")
         report_operator(report, operator, what)
 
 
-def make_pods(place, fleet, count, pods_each, port):
+def make_pods(place, fleet, count, pods_each):
     """The operator makes the pods of one model; then it ends, and all other models get the same."""
     fleet.make_models([SEED], pods_each)
     operator = place.start_operator("first")
     place.wait_for(lambda: len(fleet.status_of(SEED).get("pods", ())) == pods_each, 60, "the pods of the first model")
     operator.stop()
     made = fleet.make_models([f"model-{i}" for i in range(count)], pods_each)
-    fleet.copy_pods(SEED, made, place.cluster.plan.host_address, port)
+    fleet.copy_pods(SEED, made, place.cluster.plan.host_address, place.start_agent())
     fleet.direct.call("DELETE", f"{fleet.models_path}/{SEED}")
