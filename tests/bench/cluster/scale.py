@@ -91,22 +91,27 @@ def open_place(stack, name):
     return place, fleet, make_gateway(fleet.direct, outside.NAMESPACE, host)
 
 
+def measure_start(report, place, fleet, credential, shape, wait, workload):
+    """Starts an operator that knows of nothing; wait(version) returns when it has done what it has to."""
+    version = fleet.resource_version()
+    started = time.monotonic()
+    operator = place.start_operator("measured")
+    place.start_gateway(credential, operator)
+    wait(version)
+    took = time.monotonic() - started
+    time.sleep(SETTLE_S)
+    report.figure(f"{shape}: operator's start until all have their status", round(took, 1), "s", workload)
+    report_operator(report, operator, shape)
+
+
 def measure_models(report, name, count):
     """Models without pods that no operator has seen yet."""
     with contextlib.ExitStack() as stack:
         place, fleet, credential = open_place(stack, f"{name}-{count}")
         fleet.make_models([f"model-{i}" for i in range(count)], 0)
-        version = fleet.resource_version()
-        started = time.monotonic()
-        operator = place.start_operator("first")
-        place.start_gateway(credential, operator)
-        wait_for_statuses(fleet, version, count)
-        took = time.monotonic() - started
-        time.sleep(SETTLE_S)
-        what = f"{count} models without pods"
-        report.figure(f"{what}: operator's start to all with status", round(took, 1), "s",
-                      "it keeps to 100 requests a second by itself")
-        report_operator(report, operator, what)
+        measure_start(report, place, fleet, credential, f"{count} models without pods",
+                      lambda version: wait_for_statuses(fleet, version, count),
+                      "it writes each of them, and keeps to 100 requests a second by itself")
 
 
 def measure_pods(report, name, count, pods_each):
@@ -114,17 +119,9 @@ def measure_pods(report, name, count, pods_each):
     with contextlib.ExitStack() as stack:
         place, fleet, credential = open_place(stack, f"{name}-pods")
         make_pods(place, fleet, count, pods_each)
-        version = fleet.resource_version()
-        started = time.monotonic()
-        operator = place.start_operator("second")
-        place.start_gateway(credential, operator)
-        wait_for_ready(fleet, version, count, pods_each)
-        took = time.monotonic() - started
-        time.sleep(SETTLE_S)
-        what = f"{count} models, {count * pods_each} pods"
-        report.figure(f"{what}: operator's start to all adopted", round(took, 1), "s",
+        measure_start(report, place, fleet, credential, f"{count} models, {count * pods_each} pods",
+                      lambda version: wait_for_ready(fleet, version, count, pods_each),
                       "each agent was asked and said that it is ready, and each status says so; one agent stands for all")
-        report_operator(report, operator, what)
 
 
 def make_pods(place, fleet, count, pods_each):
