@@ -87,6 +87,13 @@ struct kube {
     struct kube_relayed *relayed; /* requests passed on to the leader */
 };
 
+static inline struct kube *kube_of_platform(struct platform *p)
+{
+    return (struct kube *)p; /* the first member */
+}
+
+extern const struct kube_resource kube_pods_resource;
+
 /* kube_views.c */
 int kube_views_open(struct kube *kube, struct err *err);
 void kube_views_start(struct kube *kube);
@@ -119,9 +126,35 @@ void kube_gateway_admit(void *user, struct str credential, struct str name, endp
                         void *done_user);
 void kube_reviews_cancel(struct kube *kube);
 
+/* kube_writes.c */
+struct kube_write {
+    struct kube *kube;
+    struct kube_call *call;
+    uint64_t ticket; /* 0: nobody waits for the answer */
+    char *owner_key; /* of a pod that is being created: "namespace/model"; else NULL */
+    bool on_demand;  /* that pod asks for it */
+    struct kube_write *next, **back;
+};
+/* `ticket` 0: nobody waits for its answer. */
+struct kube_write *kube_write_new(struct kube *kube, uint64_t ticket);
+struct kube_reply kube_write_reply(struct kube_write *write);
+/* A failure to send it is its answer, and it is freed. */
+void kube_write_settle(struct kube_write *write, int code, const struct err *err);
+void kube_writes_cancel(struct kube *kube);
+/* Refused where another may lead already. */
+int kube_check_lead(const struct kube *kube, struct err *err);
+
 /* kube_commands.c */
 extern const struct platform_ops kube_ops;
-void kube_writes_cancel(struct kube *kube);
+
+/* kube_pod_commands.c, kube_agent_commands.c: see platform.h. */
+void kube_pod_create(struct platform *p, uint64_t ticket, const struct platform_pod_spec *spec);
+void kube_pod_delete(struct platform *p, uint64_t ticket, struct str name_space, struct str name,
+                     struct str uid, int64_t grace_ms);
+void kube_pod_restart(struct platform *p, uint64_t ticket, struct str name_space, struct str name,
+                      struct str uid);
+void kube_agent_probe(struct platform *p, struct str pod_uid);
+void kube_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid);
 
 /* kube_budget.c */
 void kube_budgets_init(struct kube *kube);

@@ -8,12 +8,12 @@
 #include "operator/common/must.h"
 #include "operator/kube/kube_private.h"
 
-static const struct kube_resource pods_resource = {"", "v1", "pods", true};
+const struct kube_resource kube_pods_resource = {"", "v1", "pods", true};
 static const struct kube_resource nodes_resource = {"", "v1", "nodes", false};
 
 bool kube_view_has_agents(const struct kube_view *view)
 {
-    return view->resource == &pods_resource && view != view->kube->gateways;
+    return view->resource == &kube_pods_resource && view != view->kube->gateways;
 }
 
 /* --- our own objects -------------------------------------------------------------------------- */
@@ -255,7 +255,7 @@ static int open_kinds(struct kube *kube, bool namespaced, struct str name_space,
 /* Models and their agents, in one namespace or in all. */
 static int open_namespace(struct kube *kube, struct str name_space, struct err *err)
 {
-    const struct kube_view agents = {.resource = &pods_resource, .name_space = name_space};
+    const struct kube_view agents = {.resource = &kube_pods_resource, .name_space = name_space};
     int r = open_kinds(kube, true, name_space, err);
 
     return r < 0 ? r
@@ -303,7 +303,7 @@ static int open_namespaces(struct kube *kube, struct err *err)
 int kube_views_open(struct kube *kube, struct err *err)
 {
     const struct kube_view nodes = {.resource = &nodes_resource};
-    const struct kube_view gateways = {.resource = &pods_resource,
+    const struct kube_view gateways = {.resource = &kube_pods_resource,
                                        .name_space = str_of(kube->name_space)};
     int r = open_namespaces(kube, err);
 
