@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory that is asked for once, and memory that is given back. */
+#include "cmocka_plain.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/mem.h"
+
+static void allocate_as_ever(struct arena *a)
+{
+    assert_non_null(arena_alloc(a, 1));
+    assert_non_null(arena_alloc(a, 1000));
+    assert_non_null(arena_str(a, STR("text")).ptr);
+}
+
+static void what_is_reserved_needs_no_more(void **state)
+{
+    struct arena scratch, kept;
+
+    (void)state;
+    arena_init(&scratch, 1 << 20);
+    allocate_as_ever(&scratch);
+    arena_init(&kept, 1 << 20);
+    assert_int_equal(arena_reserve(&kept, scratch.used), 0);
+    mem_fail_after(0);
+    allocate_as_ever(&kept);
+    assert_null(arena_alloc(&kept, 1)); /* not a byte more */
+    mem_fail_after(0);
+    assert_int_equal(arena_reserve(&kept, 1), -ERR_NO_MEMORY);
+    assert_int_equal(arena_reserve(&kept, 0), 0);
+    mem_fail_after(-1);
+    assert_int_equal(kept.used, scratch.used);
+    arena_fini(&kept);
+    arena_fini(&scratch);
+}
+
+#ifndef __SANITIZE_ADDRESS__ /* which has an allocator of its own, and keeps what is freed */
+static size_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long size = 0, resident = 0;
+
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%ld %ld", &size, &resident), 2);
+    fclose(file);
+    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Some pieces stay all over it, so the heap can't just become shorter. */
+static void a_peak_is_given_back(void **state)
+{
+    enum { PIECES = 4096, PIECE_BYTES = 16 << 10, STAYS = 64 };
+    static void *pieces[PIECES];
+    size_t peak, after;
+
+    (void)state;
+    for (int i = 0; i < PIECES; i++) {
+        pieces[i] = mem_alloc(PIECE_BYTES);
+        assert_non_null(pieces[i]);
+        memset(pieces[i], 1, PIECE_BYTES);
+    }
+    peak = resident_bytes();
+    for (int i = 0; i < PIECES; i++) {
+        if (i % STAYS != 0) {
+            mem_free(pieces[i]);
+            pieces[i] = NULL;
+        }
+    }
+    mem_trim();
+    after = resident_bytes();
+    for (int i = 0; i < PIECES; i++)
+        mem_free(pieces[i]);
+    assert_true(after + (size_t)PIECES * PIECE_BYTES / 2 < peak);
+}
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_reserved_needs_no_more),
+#ifndef __SANITIZE_ADDRESS__
+        cmocka_unit_test(a_peak_is_given_back),
+#endif
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
