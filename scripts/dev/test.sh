@@ -11,7 +11,7 @@ TEST_LEFT_OUT=()
 dev_test() {
     local parts=("$@") part
 
-    [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan cluster)
+    [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan cluster loss)
     for part in "${parts[@]}"; do
         case $part in
         lint | unit | local | parity | clients | asan | cluster | loss | tsan) ;;
@@ -139,12 +139,12 @@ test_cluster() {
     test_cluster_all
 }
 
-# These two are not part of a plain ./dev test.
 test_loss() {
     . scripts/dev/cluster.sh
     test_loss_all
 }
 
+# Not part of a plain ./dev test.
 test_tsan() {
     . scripts/dev/tsan.sh
     test_tsan_all

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -81,6 +82,9 @@ class Books:
         for name, value in secret["data"].items():
             (self.folder / name).write_bytes(base64.b64decode(value))
         (self.folder / "token.key").chmod(0o600)
+
+    def close(self):
+        shutil.rmtree(self.folder)
 
     def token(self, audience, subject="operator/test"):
         result = subprocess.run([str(product.BIN / "spate-token-tool"), "sign", str(self.folder), audience, subject],

@@ -113,6 +113,9 @@ class Wave:
     def all_under_way(self):
         return all(stream.is_under_way() for stream in self.streams)
 
+    def is_over(self):
+        return not any(stream.thread.is_alive() for stream in self.streams)
+
     def leave(self):
         for stream in self.streams:
             stream.left = True

@@ -4,6 +4,7 @@ agents are pods, as the chart makes them."""
 import base64
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,7 @@ class System:
             program.stop()
         if self.own:
             self.cluster.down()
+        shutil.rmtree(self.folder)
 
     # Programs
 
