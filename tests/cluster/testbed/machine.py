@@ -98,13 +98,16 @@ class Machine:
 
     # Inside
 
-    def inside(self, command, **options):
-        """Runs a command in the machine's namespaces, as subprocess.run."""
+    def entering(self, command):
+        """The command line that runs a command in the machine's namespaces. It ends with the machine."""
         first = self.pid
         if first is None:
             raise plans.ClusterError(f"machine {self.name} is off")
-        enter = ["nsenter", "--target", str(first), "--mount", "--uts", "--ipc", "--net", "--pid"]
-        return subprocess.run([*enter, *map(str, command)], **options)
+        return ["nsenter", "--target", str(first), "--mount", "--uts", "--ipc", "--net", "--pid", *map(str, command)]
+
+    def inside(self, command, **options):
+        """Runs a command in the machine's namespaces, as subprocess.run."""
+        return subprocess.run(self.entering(command), **options)
 
 
 def daemon(name, *argv, wait_for_path=None, environment=None):

@@ -38,6 +38,9 @@ address = "{socket}"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = "{pause}"
 
+[plugins.'io.containerd.cri.v1.images'.registry]
+config_path = "{folder}/registries"
+
 [plugins.'io.containerd.cri.v1.runtime']
 # The invoker may itself not be allowed to lower the score.
 restrict_oom_score_adj = true
@@ -55,6 +58,7 @@ def prepare(plan, node, authority):
     """Certificates and settings, before anything runs."""
     folder = plan.machine_folder(node.name)
     (folder / "cni").mkdir(parents=True)
+    registries(plan, node).mkdir()
     authority.server(node.name, f"O = system:nodes\nCN = system:node:{node.name}",
                      [f"DNS:{node.name}", f"IP:{plan.node_address(node)}"])
     authority.write_kubeconfig(node.name, authority.file(f"{node.name}.kubeconfig"))
@@ -62,6 +66,11 @@ def prepare(plan, node, authority):
         folder=folder, socket=CONTAINERD_SOCKET, pause=images.PAUSE, cni=CNI_PROGRAMS))
     (folder / "cni" / "10-pods.conflist").write_text(json.dumps(pod_network(plan, node), indent=2))
     (folder / "kubelet.json").write_text(json.dumps(kubelet_settings(plan, node, authority), indent=2))
+
+
+def registries(plan, node):
+    """HOST/hosts.toml in it says how that registry is asked. It is read at each pull."""
+    return plan.machine_folder(node.name) / "registries"
 
 
 def pod_network(plan, node):
