@@ -52,6 +52,7 @@ runc                           command runc
 containernetworking-plugins    file    /usr/lib/cni/ptp
 nftables                       command nft
 busybox-static                 file    /usr/share/doc/busybox-static
+skopeo                         command skopeo
 gcc                            command cc
 libc6-dev                      file    /usr/include/stdio.h
 '

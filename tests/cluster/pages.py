@@ -74,8 +74,9 @@ class Shell:
 
     MARK = "spate-docs-block-ends"
 
-    def __init__(self, cluster_name, programs, helm="helm4", environment=None):
-        """programs: the folder with kubectl and both versions of helm. environment: more variables."""
+    def __init__(self, cluster_name, programs, helm="helm4", environment=None, hosts=None):
+        """programs: the folder with kubectl and both versions of helm. environment: more variables. hosts: a file that these commands,
+        and nobody else, see as /etc/hosts."""
         self.folder = tempfile.TemporaryDirectory(prefix="spate-docs-")
         folder = pathlib.Path(self.folder.name)
         (folder / "bin").mkdir()
@@ -84,8 +85,9 @@ class Shell:
         home = {name: str(folder) for name in ("TMPDIR", "HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "KUBECACHEDIR")}
         kept = {"SPATE_CACHE": os.environ.get("SPATE_CACHE", os.path.expanduser("~/.cache/spate"))}
         path = f"{folder / 'bin'}:{programs}:{os.environ['PATH']}"
+        with_hosts = ["unshare", "--mount", "sh", "-c", f"mount --bind '{hosts}' /etc/hosts && exec \"$@\"", "sh"] if hosts else []
         self.process = subprocess.Popen(
-            ["bash", "-euo", "pipefail"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*with_hosts, "bash", "-euo", "pipefail"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True, cwd=DOCS.parents[1],
             env=os.environ | home | kept | {"PATH": path, "SPATE_CLUSTER": cluster_name} | (environment or {}))
         self.count = 0

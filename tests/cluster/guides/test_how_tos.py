@@ -12,8 +12,6 @@ import product  # noqa: E402
 import release  # noqa: E402
 import rig  # noqa: E402
 
-READY_S = 90
-
 
 class HowTos(unittest.TestCase):
     @classmethod
@@ -49,13 +47,6 @@ class HowTos(unittest.TestCase):
         self.release.kubectl("apply", "--filename", pages.DOCS.parents[1] / "tests" / "helm" / "monitoring.yaml")
         self.release.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         self.follow("prometheus.md")
-
-    def test_private_registry(self):
-        self.follow("private-registry.md", {"registry.example/spate": "spate.invalid"})
-        self.release.apply(product.model("private", "default", release.BROOK, minReplicas=1))
-        pod = rig.wait_for(lambda: next(iter(product.pods_of(self.kube, "private").values()), None), READY_S, "a pod of the model")
-        self.assertEqual(pod["spec"]["imagePullSecrets"], [{"name": "spate-registry"}])
-        self.kube.run("delete", "modeldeployment", "private")
 
     def test_troubleshooting(self):
         self.follow("troubleshooting.md")
