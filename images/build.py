@@ -38,12 +38,13 @@ def model_image(name, source, registry, tag):
 
 
 def write_root(tree, out):
-    """As files in a new folder, for a Dockerfile to copy. Owners are left to that."""
+    """As files in new folders, for a Dockerfile to copy: OUT for what is root's, OUT.state for what is the user's. In one folder a
+    COPY could not give them to both, as it changes no folder that is there."""
     out.mkdir(parents=True)
     for path, entry in sorted(tree.items()):
-        place = out / path
+        place = (out.with_name(f"{out.name}.state") if entry.owner else out) / path
         if entry.is_folder:
-            place.mkdir()
+            place.mkdir(parents=entry.owner != 0)
             place.chmod(entry.mode & 0o7777)
         elif entry.target:
             place.symlink_to(entry.target)
@@ -71,7 +72,7 @@ def parse(arguments):
     parser.add_argument("--tag", default=version(), help=f"their tag (default: {version()})")
     parser.add_argument("--model", action="append", default=[], type=model_of, metavar="NAME=FOLDER",
                         help="an image of a model in its place: the files of that folder, for oci://REGISTRY/NAME:TAG (may be repeated)")
-    parser.add_argument("--root", action="store_true", help="write FOLDER/NAME as plain files instead")
+    parser.add_argument("--root", action="store_true", help="write plain files instead: FOLDER/NAME, and FOLDER/NAME.state for what is not root's")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in contents.RECIPES:

@@ -52,9 +52,17 @@ runc                           command runc
 containernetworking-plugins    file    /usr/lib/cni/ptp
 nftables                       command nft
 busybox-static                 file    /usr/share/doc/busybox-static
-skopeo                         command skopeo
 gcc                            command cc
 libc6-dev                      file    /usr/include/stdio.h
+'
+
+# For the tests of images: what pushes them to a registry, and what builds a Dockerfile without an
+# engine, from a base image that is made of packages.
+PACKAGES_images='
+skopeo                    command skopeo
+buildah                   command buildah
+debootstrap               command debootstrap
+debian-archive-keyring    file    /usr/share/keyrings/debian-archive-keyring.gpg
 '
 
 # package_present KIND WHAT
@@ -71,7 +79,7 @@ package_present() {
 packages_missing() {
     local list=PACKAGES_$1 package kind what
 
-    [ -n "${!list:-}" ] || die "deps: no group '$1'; there are build, check, clients, cluster and all"
+    [ -n "${!list:-}" ] || die "deps: no group '$1'; there are build, check, clients, cluster, images and all"
     while read -r package kind what; do
         if [ -n "$package" ] && ! package_present "$kind" "$what"; then
             printf '%s\n' "$package"

@@ -193,19 +193,6 @@ class Images(unittest.TestCase):
             finally:
                 agent.send_signal(signal.SIGTERM)
 
-    def test_dockerfile_makes_the_same(self):
-        """Its files come from the same program; what it says by itself must agree."""
-        text = (IMAGES / "Dockerfile").read_text()
-        stages = {name: body for name, body in re.findall(r"^FROM \S+ AS (\S+)\n(.*?)(?=^FROM|\Z)", text, re.MULTILINE | re.DOTALL)}
-        self.assertEqual(set(stages), {"build", "program", *contents.RECIPES})
-        self.assertIn("USER 65532:65532\n", stages["program"])
-        for name, recipe in contents.RECIPES.items():
-            self.assertIn(f"COPY --from=build /images/{name}/ /\n", stages[name])
-            config = self.layouts[name].config["config"]
-            if recipe.programs:
-                self.assertIn(f"ENTRYPOINT {json.dumps(config['Entrypoint'])}\n", stages[name])
-                self.assertIn(f"ENV {' '.join(config['Env'])}\n", stages["program"])
-
 
 class Models(unittest.TestCase):
     """Images of models, for image volumes."""
