@@ -24,7 +24,6 @@ sys.path.insert(0, str(rig.ROOT / "images"))
 import contents  # noqa: E402
 
 CACHE = binaries.CACHE.parent / "dockerfile"
-DOCKERFILE = rig.ROOT / "images" / "Dockerfile"
 SUITE = "trixie"
 BASE = f"docker.io/library/debian:{SUITE}-slim"
 TOOLS = "localhost/spate-tools"
@@ -48,9 +47,10 @@ def buildah(command, *arguments):
     return run("buildah", "--root", CACHE / "storage", "--runroot", CACHE / "running", command, *arguments)
 
 
-def build(target, tag):
-    buildah("bud", "--isolation", "chroot", "--layers", "--pull-never", "--identity-label=false", "--file", DOCKERFILE,
-            "--ignorefile", f"{DOCKERFILE}.dockerignore", "--target", target, "--tag", tag, rig.ROOT)
+def build(source, target, tag):
+    dockerfile = source / "images" / "Dockerfile"
+    buildah("bud", "--isolation", "chroot", "--layers", "--pull-never", "--identity-label=false", "--file", dockerfile,
+            "--ignorefile", f"{dockerfile}.dockerignore", "--target", target, "--tag", tag, source)
 
 
 def has_image(name):
@@ -111,14 +111,17 @@ class Dockerfile(unittest.TestCase):
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="spate-dockerfile-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder)
         (cls.folder / "engine").mkdir()
+        # Other tests leave this and that in the tree, and each target is to find what the one before it was built of.
+        source = cls.folder / "source"
+        shutil.copytree(rig.ROOT, source, symlinks=True, ignore=lambda folder, names: {".git", "build"} & {*names})
         # One at a time: each tidies up what is not tagged.
         cls.enterClassContext(plan.locked(CACHE))
         cls.addClassCleanup(cls.tidy)
         make_base()
-        build("tools", TOOLS)
-        build("build", "localhost/spate-build")
+        build(source, "tools", TOOLS)
+        build(source, "build", "localhost/spate-build")
         for name in contents.RECIPES:
-            build(name, f"localhost/spate-{name}")
+            build(source, name, f"localhost/spate-{name}")
             buildah("push", f"localhost/spate-{name}", f"oci:{cls.folder / 'engine' / name}")
         cls.make_our_own()
 
