@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API server without kubectl, for objects by the thousand: a connection for each thread, kept open."""
-import concurrent.futures
+"""The API server without kubectl, which is slow to start: a connection for each thread, kept open."""
 import http.client
 import json
 import ssl
 import threading
 
-THREADS = 8
 TIMEOUT_S = 120
 WATCH_SILENCE_S = 900
 
@@ -22,16 +20,27 @@ class Direct:
     def connect(self, timeout=TIMEOUT_S):
         return http.client.HTTPSConnection(self.address, int(self.port), timeout=timeout, context=self.trust)
 
-    def call(self, method, path, body=None, content_type="application/json"):
-        connection = getattr(self.of_thread, "connection", None)
-        if connection is None:
-            connection = self.of_thread.connection = self.connect()
+    def exchange(self, connection, method, path, body, content_type):
         connection.request(method, path, json.dumps(body) if body is not None else None, {"content-type": content_type})
         answer = connection.getresponse()
-        text = answer.read()
+        return answer, answer.read()
+
+    def call(self, method, path, body=None, content_type="application/json"):
+        kept = getattr(self.of_thread, "connection", None)
+        try:
+            answer, text = self.exchange(kept or self.connection_of_thread(), method, path, body, content_type)
+        except (http.client.RemoteDisconnected, ConnectionError):
+            if kept is None:
+                raise
+            # It was closed while nobody used it.
+            answer, text = self.exchange(self.connection_of_thread(), method, path, body, content_type)
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {text[:300].decode()}")
         return json.loads(text)
+
+    def connection_of_thread(self):
+        self.of_thread.connection = self.connect()
+        return self.of_thread.connection
 
     def get(self, path):
         return self.call("GET", path)
@@ -39,13 +48,11 @@ class Direct:
     def post(self, path, body):
         return self.call("POST", path, body)
 
+    def put(self, path, body):
+        return self.call("PUT", path, body)
+
     def merge(self, path, body):
         return self.call("PATCH", path, body, "application/merge-patch+json")
-
-    def for_each(self, function, items):
-        """Calls function(item) for all of them by a few threads; the results in order."""
-        with concurrent.futures.ThreadPoolExecutor(THREADS) as pool:
-            return list(pool.map(function, items))
 
     def watch(self, path, resource_version):
         """Events from there on, for as long as they come."""

@@ -5,7 +5,6 @@ import statistics
 import time
 
 import outside
-from direct import Direct
 from fleet import Fleet
 
 NAMESPACE = "bench"
@@ -17,8 +16,8 @@ POLL_S = 0.01
 class Pair:
     def __init__(self, place):
         self.place = place
-        self.direct = Direct(place.cluster)
-        self.fleet = Fleet(self.direct, NAMESPACE)
+        self.fleet = Fleet(place.cluster, NAMESPACE)
+        self.direct = self.fleet.direct
         self.operators = {name: place.start_operator(name) for name in ("first", "second")}
         place.wait_for(self.holder, LEAD_LIMIT_S, "a leader")
 
@@ -55,7 +54,8 @@ def measure(report, name, kills):
     with outside.Outside(f"{name}-failover", control_plane_only=True) as place:
         place.make_namespace(NAMESPACE)
         pair = Pair(place)
-        pair.fleet.make_models([f"model-{i}" for i in range(MODELS)], 0)
+        for i in range(MODELS):
+            pair.fleet.make_model(f"model-{i}", 0)
         pair.until(lambda: all(pair.fleet.status_of(f"model-{i}") for i in range(MODELS)), "a status of each model")
         rounds = [pair.kill_leader(i) for i in range(kills)]
     for what, values in zip(("the other one leads", "and has reconciled"), zip(*rounds)):

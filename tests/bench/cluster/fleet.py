@@ -5,6 +5,10 @@ all have one address, where one agent answers for all of them."""
 import datetime
 import json
 import threading
+import uuid
+
+import etcd
+from direct import Direct
 
 MODELS = "/apis/spate.dev/v1alpha1/namespaces/{}/modeldeployments"
 PODS = "/api/v1/namespaces/{}/pods"
@@ -52,9 +56,9 @@ def run_pod(direct, pod, address):
     """Says of a pod that it runs, as the kubelet of its node would."""
     conditions = [{"type": kind, "status": "True"} for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")]
     path = PODS.format(pod["metadata"]["namespace"])
-    direct.merge(f"{path}/{pod['metadata']['name']}/status", {"status": {
-        "phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "hostIP": address, "startTime": now(),
-        "conditions": conditions, "containerStatuses": [container_status(pod)]}})
+    status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "hostIP": address, "startTime": now(),
+              "conditions": conditions, "containerStatuses": [container_status(pod)]}
+    direct.put(f"{path}/{pod['metadata']['name']}/status", pod | {"status": pod["status"] | status})
 
 
 def make_gateway(direct, namespace, address):
@@ -79,15 +83,15 @@ def model(name, namespace, replicas):
 
 
 class Fleet:
-    def __init__(self, direct, namespace):
-        self.direct = direct
+    def __init__(self, cluster, namespace):
+        self.cluster = cluster
+        self.direct = Direct(cluster)
         self.models_path = MODELS.format(namespace)
         self.pods_path = PODS.format(namespace)
         self.namespace = namespace
 
-    def make_models(self, names, replicas):
-        return self.direct.for_each(lambda name: self.direct.post(self.models_path, model(name, self.namespace, replicas)),
-                                    names)
+    def make_model(self, name, replicas):
+        self.direct.post(self.models_path, model(name, self.namespace, replicas))
 
     def status_of(self, name):
         return self.direct.get(f"{self.models_path}/{name}").get("status", {})
@@ -98,35 +102,36 @@ class Fleet:
     def resource_version(self):
         return self.direct.get(f"{self.models_path}?limit=1")["metadata"]["resourceVersion"]
 
-    # Copies
+    def run_pods(self, seed, address):
+        """Says of the pods of a model that they run, as scheduler and kubelet would."""
+        for pod in self.pods_of(seed):
+            self.direct.post(f"{self.pods_path}/{pod['metadata']['name']}/binding", {
+                "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]},
+                "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}})
+        for pod in self.pods_of(seed):
+            run_pod(self.direct, pod, address)
 
-    def copy_pods(self, seed, made, address, port):
-        """Gives each model of `made` (objects) pods like those of the model `seed`, running at one address, and the
-        status that lists them, as the operator would have written it."""
-        patterns = [self.pattern(pod, port) for pod in self.pods_of(seed)]
-        status = self.status_of(seed)
-        self.direct.for_each(lambda owner: self.copy_to(owner, seed, patterns, status, address, port), made)
-        return len(patterns) * len(made)
+    def copy(self, seed, count, port=None):
+        """So many models like the one named, with their pods, all at one port; it goes."""
+        found = self.direct.get(f"{self.models_path}/{seed}")
+        pods = self.pods_of(seed)
+        for pod in pods:
+            pod |= {"apiVersion": "v1", "kind": "Pod"}
+            pod["spec"]["containers"][0]["ports"] = [{"name": "http", "containerPort": port, "protocol": "TCP"}]
+        for row in found.get("status", {}).get("pods", ()):
+            row["address"] = ""
+        with etcd.Store(self.cluster) as store:
+            for number in range(count):
+                self.put_copy(store, found, pods, seed, f"model-{number}")
+        self.direct.call("DELETE", f"{self.models_path}/{seed}")
 
-    def pattern(self, pod, port):
-        """A pod of the seed without what the API server made of it."""
-        spec = {key: found for key, found in pod["spec"].items() if key not in ("priority", "preemptionPolicy")}
-        container = spec["containers"][0]
-        container["ports"] = [{"name": "http", "containerPort": port}]
-        metadata = {key: pod["metadata"][key] for key in ("name", "namespace", "labels", "annotations", "ownerReferences")
-                    if key in pod["metadata"]}
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec | {"nodeName": NODE}}
-
-    def copy_to(self, owner, seed, patterns, status, address, port):
-        name = owner["metadata"]["name"]
-        rows = []
-        for pattern in patterns:
-            pod = json.loads(json.dumps(pattern).replace(f'"{seed}', f'"{name}'))
-            pod["metadata"]["ownerReferences"][0]["uid"] = owner["metadata"]["uid"]
-            made = self.direct.post(self.pods_path, pod)
-            run_pod(self.direct, made, address)
-            row = next(row for row in status["pods"] if row["name"] == pattern["metadata"]["name"])
-            rows.append(row | {"name": made["metadata"]["name"], "uid": made["metadata"]["uid"], "phase": "Pending",
-                               "address": f"{address}:{port}", "message": ""})
-        self.direct.merge(f"{self.models_path}/{name}/status", {"status": status | {
-            "pods": rows, "selector": f"spate.dev/model={name}"}})
+    def put_copy(self, store, found, pods, seed, name):
+        """The same texts with other names and uids."""
+        fresh = {seed: name} | {entry["metadata"]["uid"]: str(uuid.uuid4()) for entry in (found, *pods)}
+        for entry in (found, *pods):
+            kept = entry | {"metadata": {key: value for key, value in entry["metadata"].items() if key != "resourceVersion"}}
+            text = json.dumps(kept)
+            for before, after in fresh.items():
+                text = text.replace(before, after)
+            kind = "pods" if entry is not found else "spate.dev/modeldeployments"
+            store.put(f"{kind}/{self.namespace}/{entry['metadata']['name'].replace(seed, name)}", text)

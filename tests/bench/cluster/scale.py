@@ -8,11 +8,10 @@ import time
 import urllib.request
 
 import outside
-from direct import Direct
 from fleet import Fleet, Node, make_gateway
 
 NAMESPACE = "bench"
-SEED = "seed"
+SEED = "the-first-one"
 SETTLE_S = 15        # after the last status: what was freed is free, and the operator's usual work goes on
 MEMORY_AIM = "<= 128 MiB with 10,000 models and 100,000 pods"
 
@@ -83,7 +82,7 @@ def report_operator(report, operator, what):
 def open_place(stack, name):
     """A cluster with one node that is an object, and the credential of a gateway on it."""
     place = stack.enter_context(outside.Outside(name, control_plane_only=True))
-    fleet = Fleet(Direct(place.cluster), NAMESPACE)
+    fleet = Fleet(place.cluster, NAMESPACE)
     place.make_namespace(NAMESPACE)
     host = place.cluster.plan.host_address
     node = Node(fleet.direct, host)
@@ -108,7 +107,8 @@ def measure_models(report, name, count):
     """Models without pods that no operator has seen yet."""
     with contextlib.ExitStack() as stack:
         place, fleet, credential = open_place(stack, f"{name}-{count}")
-        fleet.make_models([f"model-{i}" for i in range(count)], 0)
+        fleet.make_model(SEED, 0)
+        fleet.copy(SEED, count)
         measure_start(report, place, fleet, credential, f"{count} models without pods",
                       lambda version: wait_for_statuses(fleet, version, count),
                       "it writes each of them, and keeps to 100 requests a second by itself")
@@ -125,11 +125,10 @@ def measure_pods(report, name, count, pods_each):
 
 
 def make_pods(place, fleet, count, pods_each):
-    """The operator makes the pods of one model; then it ends, and all other models get the same."""
-    fleet.make_models([SEED], pods_each)
+    """The operator makes the pods of one model; then it ends, and that model is copied."""
+    fleet.make_model(SEED, pods_each)
     operator = place.start_operator("first")
     place.wait_for(lambda: len(fleet.status_of(SEED).get("pods", ())) == pods_each, 60, "the pods of the first model")
     operator.stop()
-    made = fleet.make_models([f"model-{i}" for i in range(count)], pods_each)
-    fleet.copy_pods(SEED, made, place.cluster.plan.host_address, place.start_agent())
-    fleet.direct.call("DELETE", f"{fleet.models_path}/{SEED}")
+    fleet.run_pods(SEED, place.cluster.plan.host_address)
+    fleet.copy(SEED, count, place.start_agent())
