@@ -2,12 +2,12 @@
 /* Memory that is asked for once, and memory that is given back. */
 #include "cmocka_plain.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 static void allocate_as_ever(struct arena *a)
@@ -41,13 +41,16 @@ static void what_is_reserved_needs_no_more(void **state)
 #ifndef __SANITIZE_ADDRESS__ /* which has an allocator of its own, and keeps what is freed */
 static size_t resident_bytes(void)
 {
-    FILE *file = fopen("/proc/self/statm", "r");
-    long size = 0, resident = 0;
+    CLEANUP(buf_fini) struct buf text = {0};
+    struct str rest;
+    uint64_t pages;
 
-    assert_non_null(file);
-    assert_int_equal(fscanf(file, "%ld %ld", &size, &resident), 2);
-    fclose(file);
-    return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+    buf_init(&text, 4096);
+    assert_int_equal(file_read("/proc/self/statm", &text, NULL), 0);
+    rest = buf_str(&text);
+    (void)str_cut(&rest, ' '); /* the size */
+    assert_true(str_to_u64(str_cut(&rest, ' '), &pages));
+    return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 /* Some pieces stay all over it, so the heap can't just become shorter. */
