@@ -9,8 +9,9 @@ from mistakes import Mistakes
 from refusals import Refusals
 from rights import Rights
 from tenants import Tenants
+from used import Used
 
-__all__ = ["Hostile", "Mistakes", "Refusals", "Rights", "Tenants"]
+__all__ = ["Hostile", "Mistakes", "Refusals", "Rights", "Tenants", "Used"]
 
 if __name__ == "__main__":
     try:
