@@ -37,6 +37,23 @@ void agent_status(struct agent *a, struct stream_status *out)
 
 /* --- the engine's word ---------------------------------------------------------------------- */
 
+/* Less than was asked for, but it serves. */
+static void tell_shorter_context(struct agent *a)
+{
+    const struct engine_plan *plan = &a->plan;
+    uint64_t blocks = ((uint64_t)plan->context_wanted + (uint64_t)plan->kv_block_tokens - 1) /
+                      (uint64_t)plan->kv_block_tokens;
+    uint64_t mib = (blocks * plan->kv_block_bytes + (1 << 20) - 1) >> 20;
+
+    if (plan->context_max >= plan->context_wanted)
+        return;
+    snprintf(a->detail, sizeof(a->detail),
+             "its context is %d tokens, not %d, as its KV cache holds no more: raise kvCacheMiB "
+             "(--kv-mib) to %llu, or set contextTokens (--context) to what is needed",
+             plan->context_max, plan->context_wanted, (unsigned long long)mib);
+    log_warn("the context is shorter than it was wished", LOG_STR("detail", a->detail));
+}
+
 static void on_ready(void *user, const struct engine_plan *plan)
 {
     struct agent *a = user;
@@ -46,6 +63,7 @@ static void on_ready(void *user, const struct engine_plan *plan)
     hex_format(plan->digest, sizeof(plan->digest), a->digest);
     if (a->state == AGENT_LOADING)
         a->state = AGENT_READY;
+    tell_shorter_context(a);
     agent_metrics_ready(&a->counters, plan, (double)(a->ready_ms - a->started_ms) / 1000);
     log_info("ready", LOG_STR("model", a->model_name), LOG_STR("kernels", plan->isa),
              LOG_I64("slots", plan->slots), LOG_I64("context", plan->context_max),
