@@ -5,12 +5,14 @@ Of the ten, in the order of what is provoked here: no GPU plugin (1), a taint (2
 cache (4), a model that is not there (5), a volume or image that is not there (5, 7), definitions that are missing or old (8), a wrong key,
 model or path (9). Not here: S3 and instance metadata (6 and half of 10), for no code of ours asks either; a gated model, for hf://
 is refused by name. Whether Prometheus selects our monitors (10) is a matter of labels, which tests/helm checks."""
+import http.client
 import json
+import re
 import time
 import unittest
 
 import pages
-from shared import BROOK, MODEL, product, release, rig, system
+from shared import BROOK, MODEL, TEAM, product, release, rig, system
 
 NAMESPACE = "mistakes"
 OLD_DEFINITION = product.ROOT / "tests/cluster/upgrade/spate-0.0.9/files/crds/spate.dev_modeldeployments.yaml"
@@ -87,7 +89,55 @@ class Mistakes(unittest.TestCase):
     def test_a_prompt_longer_than_the_context(self):
         status, answer = product.ask(system.release.gateway, MODEL, "word " * 20000)
         self.assertEqual((status, answer["error"]["code"]), (400, "context_length_exceeded"), answer)
-        self.assertRegex(answer["error"]["message"], r"\d+.*\d+")
+        self.assertRegex(answer["error"]["message"], r"context is 32768 tokens, but the prompt has \d+")
+
+    def test_a_context_above_the_cache(self):
+        """It starts with the largest that fits, says so, and a request above that is refused with both numbers. The cure is obeyed."""
+        name, small = f"{TEAM}/short", {"contextTokens": 2000, "kvCacheMiB": 1}
+        model = system.release.model("short", TEAM, engine=small, minReplicas=1)
+        system.release.apply(model)
+        self.addCleanup(system.team.run, "delete", "modeldeployment", "short", "--wait=false")
+
+        def said():
+            status = system.release.status(system.team, "short")
+            return next((pod["message"] for pod in status.get("pods", ()) if pod["phase"] == "Ready" and pod.get("message")), None)
+
+        words = rig.wait_for(said, 60, "a ready pod with a remark")
+        print(words)
+        fits, wished, needed = map(int, re.match(r"its context is (\d+) tokens, not (\d+), .*raise kvCacheMiB .* to (\d+)", words).groups())
+        self.assertEqual(wished, 2000)
+        self.assertGreater(fits, 100)
+        system.release.wait_answer(name)
+        status, answer = system.release.ask(name, "word " * 1000)
+        self.assertEqual((status, answer["error"]["code"]), (400, "context_length_exceeded"), answer)
+        self.assertRegex(answer["error"]["message"], rf"context is {fits} tokens, but the prompt has \d+")
+        model["spec"]["engine"]["kvCacheMiB"] = needed
+        system.release.apply(model)
+        self.assertEqual(rig.wait_for(lambda: (lambda found: found if found[0] == 200 else None)(
+            system.release.ask(name, "word " * 300)), 60, "an answer, by that cure")[0], 200)
+        rig.wait_for(lambda: not said(), 30, "no remark any more")
+
+    def test_memory_that_runs_out(self):
+        """The kernel ends the agent at its limit, in the middle of a prompt that needs more cache than that. It is replaced before its node
+        says why, so the words are an event's."""
+        model = system.release.model("heavy", TEAM, engine={"kvCacheMiB": 64, "slots": 1}, minReplicas=1, maxReplicas=1)
+        model["spec"]["hardware"] = SMALL | {"memoryMiB": 20}
+        system.release.apply(model)
+        self.addCleanup(system.team.run, "delete", "modeldeployment", "heavy", "--wait=false")
+        system.release.wait_answer(f"{TEAM}/heavy")
+
+        def told():
+            found = system.team.get("events.events.k8s.io", "--field-selector", "reason=AgentOutOfMemory")["items"]
+            return next((event["note"] for event in found if event["regarding"]["name"] == "heavy"), None)
+
+        asked = http.client.HTTPConnection(system.release.gateway, timeout=60)
+        self.addCleanup(asked.close)  # whoever asked goes away: else the request would end one agent after the other
+        asked.request("POST", "/v1/chat/completions", json.dumps({
+            "model": f"{TEAM}/heavy", "messages": [{"role": "user", "content": "word " * 5000}], "max_tokens": 1}),
+                      {"content-type": "application/json", "authorization": f"Bearer {product.KEY}"})
+        note = rig.wait_for(told, 60, "an event about the limit")
+        print(note)
+        self.assertRegex(note, "^heavy-.*its agent needed more memory than its limit allows: raise spec.hardware.memoryMiB")
 
     # 5 and 7: a model that is not there
 
