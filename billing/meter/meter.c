@@ -154,7 +154,7 @@ static void *log_thread(void *argument)
 {
     struct meter *m = argument;
     bool written = true;
-    bool prepared = true;
+    bool prepared = m->has_room; /* opened without room: nothing else would wake it */
     bool acked = true;
 
     pthread_mutex_lock(&m->lock);
