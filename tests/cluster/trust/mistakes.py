@@ -2,9 +2,10 @@
 """The mistakes that people make, and what they are told, within seconds and with the cure.
 
 Of the ten, in the order of what is provoked here: no GPU plugin (1), a taint (2), memory that does not fit (3), a context above the KV
-cache (4), a model that is not there (5), a volume or image that is not there (5, 7), definitions that are missing or old (8), a wrong key,
-model or path (9). Not here: S3 and instance metadata (6 and half of 10), for no code of ours asks either; a gated model, for hf://
-is refused by name. Whether Prometheus selects our monitors (10) is a matter of labels, which tests/helm checks."""
+cache, and memory that runs out (4), a model that is not there (5), a volume or image that is not there (5, 7), definitions that are
+missing or old (8), a wrong key, model or path (9). A full disk (7) is in disks.py. Not here: S3 and instance metadata (6 and half of 10),
+for no code of ours asks either; a gated model, for hf:// is refused by name. Whether Prometheus selects our monitors (10) is a matter of
+labels, which tests/helm checks."""
 import http.client
 import json
 import re
