@@ -179,7 +179,8 @@ class Mistakes(unittest.TestCase):
         found = json.loads(installed.kubectl("get", "crd", "pricebooks.spate.dev", "-o", "json"))
         installed.kubectl("delete", "crd", "pricebooks.spate.dev")
         try:
-            installed.kube.run("delete", "pod", next(name for name in installed.pods("operator") if name != installed.leader()), "--wait=false")
+            standby = next(name for name in installed.pods("operator") if name != installed.leader())
+            installed.kube.run("delete", "pod", standby, "--wait=false")
             line, *_ = rig.wait_for(lambda: self.said_by_operators("a CustomResourceDefinition is missing"), 30,
                                     "an operator that misses a definition to say so")
             self.assertIn("pricebooks", line)
