@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "agent/request.h"
+#include "base/disk.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "billing/meter/meter.h"
 
 void agent_status(struct agent *a, struct stream_status *out)
 {
@@ -37,6 +39,23 @@ void agent_status(struct agent *a, struct stream_status *out)
 
 /* --- the engine's word ---------------------------------------------------------------------- */
 
+/* Less than was asked for, but it serves. */
+static void tell_shorter_context(struct agent *a)
+{
+    const struct engine_plan *plan = &a->plan;
+    uint64_t blocks = ((uint64_t)plan->context_wanted + (uint64_t)plan->kv_block_tokens - 1) /
+                      (uint64_t)plan->kv_block_tokens;
+    uint64_t mib = (blocks * plan->kv_block_bytes + (1 << 20) - 1) >> 20;
+
+    if (plan->context_max >= plan->context_wanted)
+        return;
+    snprintf(a->detail, sizeof(a->detail),
+             "its context is %d tokens, not %d, as its KV cache holds no more: raise kvCacheMiB "
+             "(--kv-mib) to %llu, or set contextTokens (--context) to what is needed",
+             plan->context_max, plan->context_wanted, (unsigned long long)mib);
+    log_warn("the context is shorter than it was wished", LOG_STR("detail", a->detail));
+}
+
 static void on_ready(void *user, const struct engine_plan *plan)
 {
     struct agent *a = user;
@@ -46,6 +65,7 @@ static void on_ready(void *user, const struct engine_plan *plan)
     hex_format(plan->digest, sizeof(plan->digest), a->digest);
     if (a->state == AGENT_LOADING)
         a->state = AGENT_READY;
+    tell_shorter_context(a);
     agent_metrics_ready(&a->counters, plan, (double)(a->ready_ms - a->started_ms) / 1000);
     log_info("ready", LOG_STR("model", a->model_name), LOG_STR("kernels", plan->isa),
              LOG_I64("slots", plan->slots), LOG_I64("context", plan->context_max),
@@ -55,10 +75,13 @@ static void on_ready(void *user, const struct engine_plan *plan)
 static void on_failed(void *user, const struct err *err)
 {
     struct agent *a = user;
+    struct err told = *err;
 
-    log_error("the engine failed", LOG_ERR(err));
+    if (err->code == ERR_NO_SPACE) /* the engine writes nothing but its counters */
+        (void)disk_explain(&told, -ERR_NO_SPACE, a->settings->data, 0);
+    log_error("the engine failed", LOG_ERR(&told));
     a->state = AGENT_FAILED;
-    snprintf(a->detail, sizeof(a->detail), "%.255s", err_message(err));
+    snprintf(a->detail, sizeof(a->detail), "%.255s", err_message(&told));
     request_fail_all(a);
 }
 
@@ -320,12 +343,13 @@ static int start_common(struct agent *a, struct err *err)
     int r = load_trust(a, err);
 
     if (r == 0 && a->settings->data != NULL)
-        r = file_make_folder(a->settings->data, err);
+        r = disk_explain(err, file_make_folder(a->settings->data, err), a->settings->data, 0);
     if (r < 0 || (r = start_metrics(a, err)) < 0 ||
         (r = loop_on_signal(&a->loop, SIGTERM, on_signal, a, err)) < 0 ||
         (r = loop_on_signal(&a->loop, SIGINT, on_signal, a, err)) < 0)
         return r;
-    return start_book(a, err);
+    r = start_book(a, err);
+    return r < 0 ? disk_explain(err, r, a->settings->data, METER_SEGMENT_BYTES) : 0;
 }
 
 /* The model may be gone by now: it is not looked at. */

@@ -75,7 +75,7 @@ struct agent {
     uint8_t public_key[TOKEN_KEY_BYTES];
     int64_t key_read_ms; /* monotonic, of the last time that a token did not fit; 0: never */
     enum agent_state state;
-    char detail[256]; /* of FAILED */
+    char detail[256]; /* for people: of FAILED why, of READY what is not as it was wished */
     struct engine_plan plan;
     struct id128 run_id;
     char digest[SHA256_HEX_LEN + 1];

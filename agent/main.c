@@ -73,7 +73,7 @@ static const struct arg_option options[] = {
         .offset = offsetof(struct agent_settings, context),
         .value_name = "TOKENS",
         .initial = "0",
-        .help = "longest sequence (0: the model's own, or what fits)",
+        .help = "longest sequence, or what the KV cache holds (0: the model's own)",
         .min = 0,
         .max = 1 << 24,
     },

@@ -9,6 +9,9 @@
 #include "agent/tag.h"
 #include "base/mem.h"
 
+/* A prompt is counted up to so many times the context, so that the message has its length. */
+enum { COUNTED_CONTEXTS = 4 };
+
 static int server_error(struct prompt *p, const struct err *err)
 {
     return openai_error_set(&p->error, OPENAI_SERVER, NULL, "%s", err_message(err));
@@ -81,13 +84,23 @@ static int render(struct prompt *p, struct buf *text)
     return 0;
 }
 
+/* More than the list takes: it is not counted to its end, as that may be far. */
+static int refuse_uncounted(struct prompt *p, size_t at_least)
+{
+    return openai_error_set(&p->error, OPENAI_CONTEXT,
+                            p->request.endpoint == OPENAI_CHAT ? "messages" : "prompt",
+                            "this model's context is %d tokens, but the prompt has %zu or more: "
+                            "shorten it",
+                            p->agent->plan.context_max, at_least);
+}
+
 static int encode(struct prompt *p, struct str text, int flags)
 {
     struct err err = {0};
     int r = tokenizer_encode(p->agent->tokenizer, text, flags, &p->ids, &err);
 
     if (r == -ERR_LIMIT)
-        return openai_error_set(&p->error, OPENAI_CONTEXT, NULL, "%s", err_message(&err));
+        return refuse_uncounted(p, p->ids.max + 1);
     return r < 0 ? server_error(p, &err) : 0;
 }
 
@@ -96,6 +109,8 @@ static int take_ids(struct prompt *p)
     int32_t size = tokenizer_vocab_size(p->agent->tokenizer);
     struct err err = {0};
 
+    if ((size_t)p->request.prompt_id_count > p->ids.max)
+        return refuse_uncounted(p, (size_t)p->request.prompt_id_count);
     for (int i = 0; i < p->request.prompt_id_count; i++) {
         int32_t id = p->request.prompt_ids[i];
 
@@ -280,7 +295,7 @@ static int prepare(struct prompt *p)
 void prompt_prepare(struct prompt *p)
 {
     arena_init(&p->arena, PROMPT_ARENA_BYTES_MAX);
-    token_list_init(&p->ids, (size_t)p->agent->plan.context_max + 1);
+    token_list_init(&p->ids, COUNTED_CONTEXTS * (size_t)p->agent->plan.context_max);
     p->failed = prepare(p) < 0;
 }
 

@@ -48,9 +48,9 @@ int cli_command_unknown(const char *word);
 void cli_overview(struct buf *out);
 
 /* Defined by one file each. */
-extern const struct cli_command cli_apply, cli_bench, cli_completion, cli_delete, cli_describe,
-    cli_doctor, cli_get, cli_help, cli_logs, cli_model, cli_report, cli_run, cli_tenant, cli_up,
-    cli_version;
+extern const struct cli_command cli_apply, cli_bench, cli_completion, cli_definitions, cli_delete,
+    cli_describe, cli_doctor, cli_get, cli_help, cli_logs, cli_model, cli_report, cli_run,
+    cli_tenant, cli_up, cli_version;
 
 /*
  * Parses the arguments of a subcommand into `values` and moves the positionals to argv[1]. False if

@@ -9,9 +9,9 @@ enum { COMMANDS_MAX = 32 };
 
 /* In the order of the help. */
 static const struct cli_command *const commands[] = {
-    &cli_up,     &cli_run,   &cli_apply,   &cli_get,        &cli_describe,
-    &cli_delete, &cli_logs,  &cli_report,  &cli_tenant,     &cli_model,
-    &cli_doctor, &cli_bench, &cli_version, &cli_completion, &cli_help,
+    &cli_up,          &cli_run,     &cli_apply,      &cli_get,   &cli_describe, &cli_delete,
+    &cli_logs,        &cli_report,  &cli_tenant,     &cli_model, &cli_doctor,   &cli_bench,
+    &cli_definitions, &cli_version, &cli_completion, &cli_help,
 };
 
 static const char *const overview_examples =

@@ -88,7 +88,10 @@ static const struct crd_field rows[] = {
         .min = 16,
         .max = 1 << 20,
         SPEC(context_tokens),
-        .describe = "Longest prompt and answer together, in tokens; the model's own when absent.",
+        .describe =
+            "Longest prompt and answer together, in tokens; the model's own when absent. What "
+            "the KV cache can't hold is cut to the largest that fits, and the pods in the "
+            "status say so.",
     },
     {
         .path = "spec.engine.kvCacheMiB",

@@ -281,7 +281,7 @@ static const struct crd_field rows[] = {
         .type = CRD_STRING,
         .max_length = 512,
         POD(message),
-        .describe = "What keeps it from being ready, in words.",
+        .describe = "What keeps it from being ready, or from being as it was wished, in words.",
     },
     {
         .path = "status.pods[].ordinal",

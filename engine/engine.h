@@ -40,7 +40,7 @@ struct engine_config {
     enum engine_isa isa;       /* AUTO picks the best that this CPU has */
     int slots;                 /* sequences decoded together at most; 0: 16 */
     int queue_max;             /* submitted and not yet running at most; 0: 64 */
-    int context_max;           /* tokens of one sequence; 0: the model's own, or what fits */
+    int context_max;           /* tokens of one sequence, or what fits; 0: the model's own */
     int chunk_tokens;          /* tokens of one step at most (prefill and decode); 0: 256 */
     uint64_t kv_bytes;         /* memory for the KV cache; 0: enough for slots, at most 1 GiB */
     bool prefix_reuse;         /* keep finished blocks for equal prefixes */
@@ -55,8 +55,9 @@ struct engine_plan {
     int kv_block_tokens;
     int kv_blocks;
     int slots;
-    int context_max;
-    int vocab_size; /* ids below this may be sampled */
+    int context_max;    /* the largest up to context_wanted that the KV cache holds */
+    int context_wanted; /* as configured, or the model's own */
+    int vocab_size;     /* ids below this may be sampled */
     int layers;
     char architecture[32];
     char isa[16];       /* the kernels that will be used */

@@ -61,14 +61,13 @@ static int plan_kv(struct engine_plan *plan, const struct engine_config *config,
         blocks = config->kv_bytes / plan->kv_block_bytes;
     if (blocks > KV_BLOCKS_MAX)
         blocks = KV_BLOCKS_MAX;
-    /* A sequence must always fit alone: then preempting the others lets it end. */
-    if (blocks < blocks_for(config->context_max == 0 ? CONTEXT_MIN : context))
+    if (blocks < blocks_for(CONTEXT_MIN))
         return err_set(err, ERR_INVALID,
-                       "the KV cache would hold %" PRIu64 " tokens; for one sequence of %d set "
-                       "kv_bytes to %" PRIu64 " or more",
-                       blocks * KV_BLOCK_TOKENS, config->context_max == 0 ? CONTEXT_MIN : context,
-                       blocks_for(config->context_max == 0 ? CONTEXT_MIN : context) *
-                           plan->kv_block_bytes);
+                       "the KV cache would hold %" PRIu64 " tokens: give it %" PRIu64
+                       " bytes or more",
+                       blocks * KV_BLOCK_TOKENS, blocks_for(CONTEXT_MIN) * plan->kv_block_bytes);
+    plan->context_wanted = context;
+    /* A sequence must always fit alone: then preempting the others lets it end. */
     if (blocks < blocks_for(context))
         context = (int)blocks * KV_BLOCK_TOKENS;
     plan->kv_blocks = (int)blocks;

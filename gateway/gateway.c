@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "base/disk.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -163,8 +164,9 @@ static int start(struct gateway *g, struct err *err)
     int r;
 
     if ((r = file_make_folder(g->settings->state, err)) < 0 || (r = open_meter(g, err)) < 0 ||
-        (r = file_sweep_temporaries(g->settings->state, err)) < 0 ||
-        (r = start_metrics(g, err)) < 0 || (r = table_init(&g->table)) < 0 ||
+        (r = file_sweep_temporaries(g->settings->state, err)) < 0)
+        return disk_explain(err, r, g->settings->state, METER_SEGMENT_BYTES);
+    if ((r = start_metrics(g, err)) < 0 || (r = table_init(&g->table)) < 0 ||
         (r = loop_on_signal(&g->loop, SIGTERM, on_signal, g, err)) < 0 ||
         (r = loop_on_signal(&g->loop, SIGINT, on_signal, g, err)) < 0 ||
         (r = http_client_new(&g->client, &g->loop, &client, err)) < 0 ||

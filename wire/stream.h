@@ -139,7 +139,7 @@ enum { STREAM_EXIT_UNREPORTED = 3 };
 
 struct stream_status {
     char state[16];   /* "loading", "ready", "draining", "failed" */
-    char detail[256]; /* for people: what failed, or how far loading is */
+    char detail[256]; /* for people: what failed, or is not as wished */
     struct id128 run_id;
     char digest[65];
     uint64_t bytes_done; /* loading progress */

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/disk.h"
 #include "base/mem.h"
 
 static enum err_code error_code(int code)
@@ -54,7 +55,10 @@ static int open_handle(struct db *db, const char *path, const char *vfs, int fla
     }
     r = db_error(db, code, err);
     db_close(db);
-    return err_wrap(err, r, "cannot open %s", path);
+    r = err_wrap(err, r, "cannot open %s", path);
+    /* SQLite does not say why: mostly the folder is not ours. */
+    (void)disk_explain(err, (code & 0xff) == SQLITE_CANTOPEN ? -ERR_DENIED : r, path, 0);
+    return r;
 }
 
 int db_open(struct db *db, const char *path, const char *vfs, struct err *err)
@@ -73,7 +77,7 @@ int db_open(struct db *db, const char *path, const char *vfs, struct err *err)
     r = db_exec(db, pragmas, err);
     if (r < 0) {
         db_close(db);
-        return err_wrap(err, r, "cannot open %s", path);
+        return disk_explain(err, err_wrap(err, r, "cannot open %s", path), path, 0);
     }
     return 0;
 }

@@ -102,6 +102,11 @@ void ledger_close(struct ledger *l)
     mem_free(l);
 }
 
+const char *ledger_path(const struct ledger *l)
+{
+    return sqlite3_db_filename(l->db.handle, "main");
+}
+
 struct ledger_counters *ledger_counters(struct ledger *l)
 {
     return &l->counters;

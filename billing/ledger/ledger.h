@@ -59,6 +59,8 @@ struct ledger_counters {
 
 int ledger_open(struct ledger **out, const struct ledger_options *options, struct err *err);
 void ledger_close(struct ledger *l); /* NULL is allowed */
+/* Of its file; valid while it is open. */
+const char *ledger_path(const struct ledger *l);
 
 /* Takes a batch, but for records whose answer is a refusal already. On success (0) answers[i] tells
  * of records[i], and all of it is durable. On failure nothing was taken: offer the batch again. */

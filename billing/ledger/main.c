@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/program.h"
@@ -169,7 +170,9 @@ static int check_db(const char *path, struct err *err)
     if (folder == NULL)
         return err_no_memory(err);
     if (access(folder, W_OK | X_OK) < 0)
-        return err_errno(err, errno, "--db %s: its folder must be there and writable", path);
+        return disk_explain(
+            err, err_errno(err, errno, "--db %s: its folder must be there and writable", path),
+            folder, 0);
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return err_set(err, ERR_INVALID, "--db %s: it is no file: name the ledger's file", path);
     return 0;

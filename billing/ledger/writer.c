@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/disk.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -23,6 +24,7 @@ struct writer {
     struct loop_waker waker;
     struct usage_record *records; /* of one transaction */
     struct ingest_answer *answers;
+    bool failing; /* the thread's: usage could not be written the last time */
 
     pthread_mutex_t lock;
     pthread_cond_t work;
@@ -74,6 +76,22 @@ static void finish(struct writer *w, struct job_list *done)
     loop_wake(&w->waker);
 }
 
+/* Once for each change. Gateways keep what is not taken, and offer it again. */
+static void tell_ingest(struct writer *w, int r, const struct err *err)
+{
+    struct err told = *err;
+
+    if (w->failing == (r < 0))
+        return;
+    w->failing = r < 0;
+    if (r == 0) {
+        log_info("usage is written again");
+        return;
+    }
+    (void)disk_explain(&told, r, ledger_path(w->ledger), 0);
+    log_error("usage can't be written; gateways keep it, and offer it again", LOG_ERR(&told));
+}
+
 /* All usage batches of the list as one transaction. */
 static void ingest(struct writer *w, struct job_list *jobs)
 {
@@ -88,6 +106,7 @@ static void ingest(struct writer *w, struct job_list *jobs)
         count += job->batch.count;
     }
     r = ledger_ingest(w->ledger, w->records, count, w->answers, &err);
+    tell_ingest(w, r, &err);
     for (struct writer_job *job = jobs->first; job != NULL; job = job->next) {
         if (r == 0)
             memcpy(job->batch.answers, &w->answers[at], job->batch.count * sizeof(*w->answers));

@@ -154,7 +154,7 @@ static void *log_thread(void *argument)
 {
     struct meter *m = argument;
     bool written = true;
-    bool prepared = true;
+    bool prepared = m->has_room; /* opened without room: nothing else would wake it */
     bool acked = true;
 
     pthread_mutex_lock(&m->lock);
@@ -175,6 +175,7 @@ static void *log_thread(void *argument)
         if (!written && prepared)
             written = write_batch(m);
 
+        meter_say_room(m, prepared && written);
         pthread_mutex_lock(&m->lock);
         m->stats.write_failures += written ? 0 : 1;
         publish(m, prepared, !written);
@@ -330,6 +331,8 @@ static int start(struct meter *m, struct err *err)
     m->ack_wanted = m->store.acked;
     m->ack_tried = m->store.acked;
     prepared = meter_store_prepare(&m->store);
+    m->has_room = true;
+    meter_say_room(m, prepared);
     publish(m, prepared, false);
     r = pthread_create(&m->thread, NULL, log_thread, m);
     if (r != 0)

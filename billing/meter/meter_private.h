@@ -14,6 +14,7 @@ struct meter {
     struct buf batch;   /* the log thread's: entries being written; kept until they are durable */
     pthread_t thread;
     bool running;
+    bool has_room; /* the log thread's: as it was said last */
     struct loop_waker waker;
     struct metric_series *series[METER_METRIC_COUNT];
 
@@ -32,6 +33,9 @@ struct meter {
     pthread_mutex_t quarantine_lock; /* guards the quarantine file and the store's alarm counters;
                                         taken before `lock` */
 };
+
+/* On the log thread, or before it runs: says whether there is room, if that is news. */
+void meter_say_room(struct meter *m, bool room);
 
 /* Queues a record that is JSON already. */
 int meter_append_json(struct meter *m, struct str json, uint64_t *sequence, struct err *err);

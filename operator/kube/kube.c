@@ -126,6 +126,7 @@ int kube_start(struct kube *kube, const char *address, struct err *err)
         r = kube_lead_open(kube, address, err);
     if (r < 0)
         return r;
+    kube_definitions_open(kube);
     kube_views_start(kube);
     kube_lease_start(kube_elector_lease(kube->elector));
     return 0;
@@ -143,6 +144,7 @@ void kube_free(struct kube *kube)
     kube_reviews_cancel(kube);
     kube_lead_close(kube);
     kube_relay_close(kube);
+    kube_definitions_close(kube);
     kube_views_close(kube);
     kube_recorder_free(kube->recorder);
     agents_close(&kube->agents);

@@ -24,6 +24,7 @@ static void begin(struct kube *kube)
              LOG_I64("after_ms", clock_mono_ms(kube->platform.clock) - kube->elected_ms));
     kube_relay_leader_is(kube, STR_NONE);
     kube->platform.handler->on_lead(kube->platform.user, str_of(kube->installation), kube->epoch);
+    kube_definitions_tell_all(kube);
 }
 
 static void view_is_fresh(void *user)

@@ -66,6 +66,11 @@ static const json_t *agent_status(const json_t *status)
     return json_array_get(list, 0); /* a gateway's container has another name */
 }
 
+static bool met_its_limit(const json_t *state)
+{
+    return str_is(text(member(state, "terminated"), "reason"), "OOMKilled");
+}
+
 static void read_container(struct kube_pod *pod, const json_t *status, struct kube_words *words)
 {
     const json_t *container = agent_status(status);
@@ -75,6 +80,7 @@ static void read_container(struct kube_pod *pod, const json_t *status, struct ku
     json_int_t restarts = json_integer_value(member(container, "restartCount"));
 
     pod->restarts = restarts > 0 ? (uint64_t)restarts : 0;
+    pod->out_of_memory = met_its_limit(state) || met_its_limit(member(container, "lastState"));
     pod->phase = PLATFORM_POD_PENDING;
     if (json_is_object(member(state, "running"))) {
         pod->phase = PLATFORM_POD_RUNNING;

@@ -32,6 +32,7 @@ struct kube_pod {
     bool blocked;         /* pending, and not for a while only: somebody must do something */
     bool wants_on_demand; /* it may not be on a spot node */
     bool unplaced;        /* no node has room for it */
+    bool out_of_memory;   /* its agent, or the run of it before this one, met its limit of memory */
     bool evicted;         /* something takes it away: eviction, preemption, the node shuts down */
 
     /* Not from the API: kept over changes by the platform. */

@@ -15,6 +15,8 @@
 #include "operator/kube/kube_lack.h"
 #include "operator/kube/kube_private.h"
 
+#define EVENT_MEMORY "AgentOutOfMemory"
+
 /* --- the store's types ------------------------------------------------------------------------ */
 
 static int decode_pod(void *user, const json_t *object, const struct kube_meta *meta, void **out,
@@ -217,6 +219,29 @@ void kube_pods_tell(struct kube *kube, const struct kube_entry *entry)
     }
 }
 
+/* The limit ends an agent while it works, so it is silent and replaced before its node says why. So
+ * that is told by an event about its model, whatever has become of the pod. */
+static void tell_out_of_memory(struct kube *kube, const struct kube_entry *entry)
+{
+    const struct kube_pod *pod = entry->object;
+    const struct kube_event_about model = {
+        .api_version = CRD_API_VERSION,
+        .kind = crd_kinds[CRD_MODEL_DEPLOYMENT]->kind,
+        .name_space = entry->name_space,
+        .name = pod->owner_name,
+        .uid = pod->owner_uid,
+    };
+    struct kube_words words = {0};
+
+    if (kube->epoch == 0 || pod->owner_name.len == 0)
+        return;
+    kube_words_add_foreign(&words, entry->name);
+    kube_words_add(&words, ": ");
+    kube_words_out_of_memory(&words);
+    kube_events_record(kube_recorder_events(kube->recorder), &model, true, EVENT_MEMORY, "Watch",
+                       str_of(words.text));
+}
+
 void kube_pod_changed(struct kube *kube, enum kube_change change, const struct kube_entry *entry,
                       const void *before)
 {
@@ -229,6 +254,8 @@ void kube_pod_changed(struct kube *kube, enum kube_change change, const struct k
         pod->node_missing_ms = old->node_missing_ms;
         pod->key_shown_ms = old->key_shown_ms;
     }
+    if (old != NULL && pod->out_of_memory && !old->out_of_memory)
+        tell_out_of_memory(kube, entry);
     if (change != KUBE_DELETED) {
         kube_pods_tell(kube, entry);
     } else if (pod->told && !kube->closing) {

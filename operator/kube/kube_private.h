@@ -30,6 +30,7 @@ enum {
     KUBE_STATUS_INTERVAL_MS = 5 * 1000, /* between status writes that nobody waits for */
     KUBE_NAME_TEXT_MAX = 253,
     KUBE_SECRET_HEX = 64,
+    KUBE_CURE_MAX = 512,
 };
 
 /* Indexes of the pods. */
@@ -81,6 +82,7 @@ struct kube {
     int gateway_count;
     bool gateways_told;
 
+    struct kube_definitions *definitions;
     struct map budgets;           /* "namespace/model" -> its disruption budget */
     struct kube_write *writes;    /* commands under way */
     struct kube_review *reviews;  /* of gateways' credentials */
@@ -163,6 +165,16 @@ void kube_budgets_clear(struct kube *kube);
 /* The model's budget is for so many replicas from now on. */
 void kube_budget_follow(struct kube *kube, const struct crd_object *model, int64_t desired);
 void kube_budget_forget(struct kube *kube, const struct crd_object *model);
+
+/* kube_definitions.c: whether the API server knows every field that we do */
+void kube_definitions_open(struct kube *kube);
+void kube_definitions_close(struct kube *kube);
+/* The command that brings the definitions up to date. */
+void kube_definitions_cure(const struct kube *kube, char out[KUBE_CURE_MAX]);
+/* An event about an object of a kind whose definition lacks something, if we lead. */
+void kube_definitions_tell(const struct kube *kube, const struct crd_object *object);
+/* The same for all that there are. */
+void kube_definitions_tell_all(const struct kube *kube);
 
 /* kube_lead.c */
 int kube_lead_open(struct kube *kube, const char *address, struct err *err);

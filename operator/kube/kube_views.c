@@ -84,7 +84,7 @@ static void custom_changed(struct kube *kube, enum kube_change change,
                            const struct kube_entry *entry, const struct kube_custom *before)
 {
     struct kube_custom *custom = entry->object;
-    bool was_known = before != NULL && kube_crd_known(before) != NULL;
+    const struct crd_object *known = before == NULL ? NULL : kube_crd_known(before);
     bool was_held = before != NULL && before->object == NULL;
 
     if (change == KUBE_DELETED) {
@@ -94,7 +94,10 @@ static void custom_changed(struct kube *kube, enum kube_change change,
     kube_crd_follow(custom, before);
     if (!kube->synced || kube->closing)
         return;
-    tell_custom(kube, was_known ? PLATFORM_MODIFIED : PLATFORM_ADDED, entry);
+    if (custom->object != NULL &&
+        (known == NULL || known->generation != custom->object->generation))
+        kube_definitions_tell(kube, custom->object);
+    tell_custom(kube, known != NULL ? PLATFORM_MODIFIED : PLATFORM_ADDED, entry);
     if (was_held && custom->object != NULL && custom->object->kind->id == CRD_MODEL_DEPLOYMENT)
         tell_pods_of(kube, custom->object);
 }
@@ -162,10 +165,13 @@ static void on_trouble(void *user, const struct err *err, int64_t again_in_ms)
 {
     const struct kube_view *view = user;
 
-    if (view->kind != NULL && err->code == ERR_NOT_FOUND)
-        log_error("a CustomResourceDefinition is missing, and nothing is done before it is there: "
-                  "upgrade the release with crds.enabled=true",
-                  LOG_STR("resource", view->resource->plural), LOG_ERR(err));
+    char cure[KUBE_CURE_MAX];
+
+    if (view->kind != NULL && err->code == ERR_NOT_FOUND) {
+        kube_definitions_cure(view->kube, cure);
+        log_error("a CustomResourceDefinition is missing, and nothing is done before it is there",
+                  LOG_STR("resource", view->resource->plural), LOG_STR("cure", cure), LOG_ERR(err));
+    }
     log_warn("a watch failed; it is tried again", LOG_STR("resource", view->resource->plural),
              LOG_VIEW("namespace", view->name_space), LOG_I64("again_in_ms", again_in_ms),
              LOG_ERR(err));

@@ -122,13 +122,18 @@ static void add_last_words(struct kube_words *words, struct str line)
     add_detail(words, text_of(tree, "error"));
 }
 
+void kube_words_out_of_memory(struct kube_words *words)
+{
+    kube_words_add(words, "its agent needed more memory than its limit allows: raise "
+                          "spec.hardware.memoryMiB, or lower spec.engine.kvCacheMiB or slots");
+}
+
 void kube_words_ended(struct kube_words *words, const json_t *ended)
 {
     char status[64];
 
     if (str_is(text_of(ended, "reason"), "OOMKilled")) {
-        kube_words_add(words, "its agent needed more memory than its limit allows: raise "
-                              "spec.hardware.memoryMiB, or lower spec.engine.kvCacheMiB or slots");
+        kube_words_out_of_memory(words);
         return;
     }
     snprintf(status, sizeof(status), "its agent ended with status %lld",

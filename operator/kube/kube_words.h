@@ -30,6 +30,7 @@ const json_t *kube_condition(const json_t *status, const char *type);
 
 /* Of a container that waits; false if its reason is nothing to speak of. */
 bool kube_words_waiting(struct kube_words *words, const json_t *waiting);
+void kube_words_out_of_memory(struct kube_words *words);
 /* Of a container that ended; the agent's last line tells why. */
 void kube_words_ended(struct kube_words *words, const json_t *ended);
 /* Of a pod without a node or without a container; `blocked`: not by itself, and not soon. */

@@ -47,11 +47,12 @@ static enum crd_pod_phase phase_of(const struct world_pod *pod)
     return strcmp(pod->status.state, "failed") == 0 ? CRD_POD_FAILED : CRD_POD_LOADING;
 }
 
+/* What the platform says of the pod, or the agent: why it failed, or what is not as wished. */
 static struct str message_of(const struct world_pod *pod, enum crd_pod_phase phase)
 {
     if (pod->view.message.len > 0)
         return pod->view.message;
-    if (phase == CRD_POD_FAILED && pod->answered)
+    if ((phase == CRD_POD_FAILED || phase == CRD_POD_READY) && pod->answered)
         return str_of(pod->status.detail != NULL ? pod->status.detail : "");
     return STR_NONE;
 }

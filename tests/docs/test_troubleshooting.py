@@ -43,7 +43,9 @@ def decisions():
 
 
 def events():
-    return {word for source in RECONCILE.values() for arguments in calls(source, "pass_event") for word in WORD.findall(arguments)}
+    of_the_platform = {word for source in KUBE.values() for word in re.findall(r'^#define EVENT_\w+ +"(\w+)"', source, re.MULTILINE)}
+    return of_the_platform | {word for source in RECONCILE.values() for arguments in calls(source, "pass_event")
+                              for word in WORD.findall(arguments)}
 
 
 def messages_of_pods():

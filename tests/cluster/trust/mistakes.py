@@ -2,16 +2,21 @@
 """The mistakes that people make, and what they are told, within seconds and with the cure.
 
 Of the ten, in the order of what is provoked here: no GPU plugin (1), a taint (2), memory that does not fit (3), a context above the KV
-cache (4), a model that is not there (5), a volume or image that is not there (5, 7), definitions that are missing (8), a wrong key,
-model or path (9). Not here: S3 and instance metadata (6 and half of 10), for no code of ours asks either; a gated model, for hf://
-is refused by name. Whether Prometheus selects our monitors (10) is a matter of labels, which tests/helm checks."""
+cache, and memory that runs out (4), a model that is not there (5), a volume or image that is not there (5, 7), definitions that are
+missing or old (8), a wrong key, model or path (9). A full disk (7) is in disks.py. Not here: S3 and instance metadata (6 and half of 10),
+for no code of ours asks either; a gated model, for hf:// is refused by name. Whether Prometheus selects our monitors (10) is a matter of
+labels, which tests/helm checks."""
+import http.client
 import json
+import re
 import time
 import unittest
 
-from shared import BROOK, MODEL, product, rig, system
+import pages
+from shared import BROOK, MODEL, TEAM, product, release, rig, system
 
 NAMESPACE = "mistakes"
+OLD_DEFINITION = product.ROOT / "tests/cluster/upgrade/spate-0.0.9/files/crds/spate.dev_modeldeployments.yaml"
 TOLD_S = 10
 # The status is written at most each 5 s, and other tests use the same two processors.
 SLACK_S = 5
@@ -85,7 +90,55 @@ class Mistakes(unittest.TestCase):
     def test_a_prompt_longer_than_the_context(self):
         status, answer = product.ask(system.release.gateway, MODEL, "word " * 20000)
         self.assertEqual((status, answer["error"]["code"]), (400, "context_length_exceeded"), answer)
-        self.assertRegex(answer["error"]["message"], r"\d+.*\d+")
+        self.assertRegex(answer["error"]["message"], r"context is 32768 tokens, but the prompt has \d+")
+
+    def test_a_context_above_the_cache(self):
+        """It starts with the largest that fits, says so, and a request above that is refused with both numbers. The cure is obeyed."""
+        name, small = f"{TEAM}/short", {"contextTokens": 2000, "kvCacheMiB": 1}
+        model = system.release.model("short", TEAM, engine=small, minReplicas=1)
+        system.release.apply(model)
+        self.addCleanup(system.team.run, "delete", "modeldeployment", "short", "--wait=false")
+
+        def said():
+            status = system.release.status(system.team, "short")
+            return next((pod["message"] for pod in status.get("pods", ()) if pod["phase"] == "Ready" and pod.get("message")), None)
+
+        words = rig.wait_for(said, 60, "a ready pod with a remark")
+        print(words)
+        fits, wished, needed = map(int, re.match(r"its context is (\d+) tokens, not (\d+), .*raise kvCacheMiB .* to (\d+)", words).groups())
+        self.assertEqual(wished, 2000)
+        self.assertGreater(fits, 100)
+        system.release.wait_answer(name)
+        status, answer = system.release.ask(name, "word " * 1000)
+        self.assertEqual((status, answer["error"]["code"]), (400, "context_length_exceeded"), answer)
+        self.assertRegex(answer["error"]["message"], rf"context is {fits} tokens, but the prompt has \d+")
+        model["spec"]["engine"]["kvCacheMiB"] = needed
+        system.release.apply(model)
+        self.assertEqual(rig.wait_for(lambda: (lambda found: found if found[0] == 200 else None)(
+            system.release.ask(name, "word " * 300)), 60, "an answer, by that cure")[0], 200)
+        rig.wait_for(lambda: not said(), 30, "no remark any more")
+
+    def test_memory_that_runs_out(self):
+        """The kernel ends the agent at its limit, in the middle of a prompt that needs more cache than that. It is replaced before its node
+        says why, so the words are an event's."""
+        model = system.release.model("heavy", TEAM, engine={"kvCacheMiB": 64, "slots": 1}, minReplicas=1, maxReplicas=1)
+        model["spec"]["hardware"] = SMALL | {"memoryMiB": 20}
+        system.release.apply(model)
+        self.addCleanup(system.team.run, "delete", "modeldeployment", "heavy", "--wait=false")
+        system.release.wait_answer(f"{TEAM}/heavy")
+
+        def told():
+            found = system.team.get("events.events.k8s.io", "--field-selector", "reason=AgentOutOfMemory")["items"]
+            return next((event["note"] for event in found if event["regarding"]["name"] == "heavy"), None)
+
+        asked = http.client.HTTPConnection(system.release.gateway, timeout=60)
+        self.addCleanup(asked.close)  # whoever asked goes away: else the request would end one agent after the other
+        asked.request("POST", "/v1/chat/completions", json.dumps({
+            "model": f"{TEAM}/heavy", "messages": [{"role": "user", "content": "word " * 5000}], "max_tokens": 1}),
+                      {"content-type": "application/json", "authorization": f"Bearer {product.KEY}"})
+        note = rig.wait_for(told, 60, "an event about the limit")
+        print(note)
+        self.assertRegex(note, "^heavy-.*its agent needed more memory than its limit allows: raise spec.hardware.memoryMiB")
 
     # 5 and 7: a model that is not there
 
@@ -108,27 +161,82 @@ class Mistakes(unittest.TestCase):
 
     # 8: definitions
 
+    def said_by_operators(self, text):
+        """The lines with that text in the logs of the operators there are."""
+        names = system.release.pods("operator")
+        return [line for name in names for line in system.release.kube.run("logs", name, check=False).splitlines() if text in line]
+
+    def obey(self, words):
+        """Runs the one command that a message ends with, as somebody would who reads it."""
+        command = words[words.rindex("kubectl --namespace"):]
+        shell = pages.Shell(system.release.cluster.plan.name, system.release.cluster.plan.programs,
+                            environment={"KUBECONFIG": str(system.release.cluster.plan.kubeconfig)})
+        self.addCleanup(shell.close)
+        print(shell.run(command + "\n"))
+
     def test_a_missing_definition(self):
-        release = system.release
-        text = release.kubectl("get", "crd", "pricebooks.spate.dev", "-o", "json")
-        release.kubectl("delete", "crd", "pricebooks.spate.dev")
+        installed = system.release
+        found = json.loads(installed.kubectl("get", "crd", "pricebooks.spate.dev", "-o", "json"))
+        installed.kubectl("delete", "crd", "pricebooks.spate.dev")
         try:
-            standby = next(name for name in release.pods("operator") if name != release.leader())
-            release.kube.run("delete", "pod", standby, "--wait=false")
-
-            def log():
-                names = [name for name in release.pods("operator") if name not in (standby, release.leader())]
-                return next((text for name in names if "CustomResourceDefinition" in (text := release.kube.run(
-                    "logs", name, check=False))), None)
-
-            said = rig.wait_for(log, 30, "an operator that misses a definition to say so")
-            self.assertIn("pricebooks", said)
-            self.assertIn("crds.enabled=true", said)
+            standby = next(name for name in installed.pods("operator") if name != installed.leader())
+            installed.kube.run("delete", "pod", standby, "--wait=false")
+            line, *_ = rig.wait_for(lambda: self.said_by_operators("a CustomResourceDefinition is missing"), 30,
+                                    "an operator that misses a definition to say so")
+            self.assertIn("pricebooks", line)
+            self.obey(json.loads(line)["cure"])
+            rig.wait_for(lambda: all(map(rig.is_ready, installed.pods("operator").values())), 60, "its being ready, by that cure")
         finally:
-            found = json.loads(text)
+            # With the chart's labels, as it was.
             found["metadata"] = {part: found["metadata"].get(part, {}) for part in ("name", "labels", "annotations")}
             found.pop("status")
-            release.kubectl("create", "-f", "-", text=json.dumps(found))
+            installed.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=json.dumps(found))
+
+    def definition(self):
+        return json.loads(system.release.kubectl("get", "crd", "modeldeployments.spate.dev", "-o", "json"))
+
+    def make_definition_old(self):
+        """As release 0.0.9 had it, which lacks spec.hardware and more."""
+        text = system.release.kubectl("create", "--dry-run=client", "-o", "json", "-f", str(OLD_DEFINITION))
+        versions = json.loads(text)["spec"]["versions"]
+        system.release.kubectl("patch", "crd", "modeldeployments.spate.dev", "--type", "merge",
+                               "--patch", json.dumps({"spec": {"versions": versions}}))
+
+    def has_hardware(self):
+        return "hardware" in self.kube.get("modeldeployment", "old")["spec"]
+
+    def test_an_old_definition(self):
+        """Whoever applies with kubectl is told by that; other tools do not ask, and the field is lost."""
+        before = self.definition()
+        model = self.model("old")
+        self.addCleanup(system.release.kubectl, "patch", "crd", "modeldeployments.spate.dev", "--type", "merge",
+                        "--patch", json.dumps({"spec": {"versions": before["spec"]["versions"]}}))
+        self.make_definition_old()
+
+        def told():
+            found = self.kube.get("events.events.k8s.io", "--field-selector", "reason=DefinitionOutdated")["items"]
+            return next((event["note"] for event in found if event["regarding"]["name"] == "old"), None)
+
+        with self.assertRaisesRegex(Exception, 'unknown field "(spec.)?hardware"'):
+            rig.wait_for(lambda: system.release.apply(model), 10, "the API server's obeying the old definition")
+        self.kube.run("apply", "--validate=false", "-f", "-", text=json.dumps(model))
+        self.assertFalse(self.has_hardware())
+        began = time.monotonic()
+        note = rig.wait_for(told, 30, "an event about a model whose field is lost")
+        print(f"told after {time.monotonic() - began:.1f} s: {note}")
+        for lost in ("spec.hardware", "spec.placement", "spec.scaling.spot", f"this operator ({release.TAG})"):
+            self.assertIn(lost, note)
+        rig.wait_for(lambda: len(self.said_by_operators("is of an older release")) == 2, 30, "both operators to say so")
+        self.obey(note)
+        rig.wait_for(lambda: len(self.said_by_operators("is up to date again")) == 2, 30, "both operators to see that")
+        after = self.definition()
+        self.assertEqual(after["spec"], before["spec"])
+        for part in ("labels", "annotations"):
+            self.assertEqual(after["metadata"].get(part), before["metadata"].get(part), "what the chart wants to know of it")
+        self.kube.run("apply", "-f", "-", text=json.dumps(model))
+        self.assertTrue(self.has_hardware())
+        # The chart goes on to own them, as the page says.
+        system.release.helm("upgrade", system.release.name, release.CHART, "--reset-then-reuse-values", "--force-conflicts")
 
     # 9: clients
 

@@ -4,13 +4,15 @@ import unittest
 
 from shared import system
 
+from disks import Disks
 from hostile import Hostile
 from mistakes import Mistakes
 from refusals import Refusals
 from rights import Rights
 from tenants import Tenants
+from used import Used
 
-__all__ = ["Hostile", "Mistakes", "Refusals", "Rights", "Tenants"]
+__all__ = ["Disks", "Hostile", "Mistakes", "Refusals", "Rights", "Tenants", "Used"]
 
 if __name__ == "__main__":
     try:

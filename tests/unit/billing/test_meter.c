@@ -131,6 +131,23 @@ static void admission_stops_at_the_ceiling_and_opens_again(void **state)
     simdisk_free(d);
 }
 
+/* Nothing is admitted, so nothing is appended or acknowledged that would wake the log. */
+static void an_idle_log_sees_space_come_back(void **state)
+{
+    struct simdisk *d = simdisk_new(1);
+    struct meter_io io = simdisk_meter_io(d);
+    struct meter *m;
+
+    (void)state;
+    simdisk_set_capacity(d, 100);
+    m = open_log(&io, "log", 1 << 20);
+    assert_false(meter_admission_open(m));
+    simdisk_set_capacity(d, 0);
+    assert_true(wait_admission(m, true));
+    meter_close(m);
+    simdisk_free(d);
+}
+
 static void a_full_disk_stops_admission_until_space_comes_back(void **state)
 {
     struct simdisk *d = simdisk_new(1);
@@ -288,6 +305,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acknowledged_segments_go_and_numbers_go_on),
         cmocka_unit_test(admission_stops_at_the_ceiling_and_opens_again),
+        cmocka_unit_test(an_idle_log_sees_space_come_back),
         cmocka_unit_test(a_full_disk_stops_admission_until_space_comes_back),
         cmocka_unit_test(refused_records_are_kept_with_the_reason),
         cmocka_unit_test(threads_share_a_log_on_a_real_disk),

@@ -27,11 +27,12 @@ static void plans_memory(void **state)
         {131072, 1000, {.slots = 2}, 2, 8192, 131072},
         /* at most 1 GiB, which bounds the context */
         {131072, 1 << 20, {.slots = 16}, 16, 1024, 16384},
-        {131072, 1 << 20, {.slots = 16, .context_max = 20000}, 0, 0, 0},
+        {131072, 1 << 20, {.slots = 16, .context_max = 20000}, 16, 1024, 16384},
         /* as given */
         {8192, 1000, {.kv_bytes = 100000}, 16, 100, 1600},
         {8192, 1000, {.kv_bytes = 100000, .context_max = 1600}, 16, 100, 1600},
-        {8192, 1000, {.kv_bytes = 100000, .context_max = 1601}, 0, 0, 0},
+        {8192, 1000, {.kv_bytes = 100000, .context_max = 1601}, 16, 100, 1600},
+        {8192, 1000, {.kv_bytes = 1999, .context_max = 1601}, 0, 0, 0},
         {8192, 1000, {.kv_bytes = 1999}, 0, 0, 0},
         {8192, 1000, {.kv_bytes = 2000}, 16, 2, 32},
         {8192, 1000, {.context_max = 100}, 16, 16 * 7, 100},
@@ -67,6 +68,8 @@ static void plans_memory(void **state)
         assert_int_equal(plan.slots, cases[i].slots);
         assert_int_equal(plan.kv_blocks, cases[i].blocks);
         assert_int_equal(plan.context_max, cases[i].context);
+        assert_int_equal(plan.context_wanted,
+                         config.context_max > 0 ? config.context_max : cases[i].model_context);
         assert_int_equal(plan.kv_block_bytes, cases[i].block_bytes);
         assert_int_equal(plan.vocab_size, TINY_VOCAB);
         assert_true(config.kv_bytes > 0 ||
