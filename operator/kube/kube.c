@@ -182,7 +182,7 @@ static bool is_ready(void *user)
 {
     const struct kube *kube = user;
 
-    return kube->synced;
+    return kube->told;
 }
 
 struct endpoints_host kube_host(struct kube *kube)

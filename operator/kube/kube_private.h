@@ -45,7 +45,9 @@ struct kube_view {
     struct str name_space;       /* empty: all */
     struct kube_informer *informer;
     bool synced;
-    bool stale; /* to be listed anew before we lead */
+    bool stale;     /* to be listed anew before we lead */
+    size_t tell_at; /* kube_tell.c: where it stands, and whether this round found something */
+    bool tell_found;
     struct kube_view *next;
 };
 
@@ -62,7 +64,7 @@ struct kube {
     struct signer signer;
     struct agents agents;
     struct zones zones;
-    struct loop_timer alarm, sweep;
+    struct loop_timer alarm, sweep, telling;
     const char *name_space;
     char public_key[2 * TOKEN_KEY_BYTES + 1];
     char identity[KUBE_LEASE_IDENTITY_MAX];
@@ -71,7 +73,8 @@ struct kube {
 
     struct kube_view *views;
     struct kube_view *nodes, *gateways; /* two of them */
-    bool synced;
+    bool synced;                        /* all views are complete, and news are told as they come */
+    bool told;                          /* and the handler knows all that was there before */
     bool closing;
     int64_t trimmed_ms; /* monotonic */
     uint64_t term;      /* of the lease while we hold it; else 0 */
@@ -104,6 +107,13 @@ void kube_views_close(struct kube *kube);
 bool kube_view_has_agents(const struct kube_view *view);
 /* NULL: not known (any more). */
 const struct kube_entry *kube_pod_by_uid(const struct kube *kube, struct str uid);
+
+/* kube_tell.c: all views are complete. Ends with on_synced. */
+void kube_tell_begin(struct kube *kube);
+void kube_tell_stop(struct kube *kube);
+/* The handler reads the status now or never. */
+void kube_tell_custom(const struct kube *kube, enum platform_change change,
+                      const struct kube_entry *entry);
 
 /* kube_pods.c: what becomes of a pod and its node */
 extern const struct kube_store_type kube_pod_type, kube_node_type;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is watched, and telling it: nothing before all views are complete, then everything. */
+/* What is watched. Nothing of it is told before all views are complete: see kube_tell.c. */
 #include <stdio.h>
 #include <string.h>
 
@@ -35,23 +35,6 @@ static void release_custom(void *user, void *object)
 static const struct kube_store_type custom_type = {.decode = decode_custom,
                                                    .release = release_custom};
 
-/* The handler reads the status now or never, and of a model with many pods it is large. */
-static void tell_custom(const struct kube *kube, enum platform_change change,
-                        const struct kube_entry *entry)
-{
-    const struct kube_custom *custom = entry->object;
-
-    if (custom->object != NULL) {
-        kube->platform.handler->on_object(kube->platform.user, change, custom->object);
-        crd_object_drop_status(custom->object);
-    } else {
-        log_error("an object can't be read, so nothing is done about it; the CRDs and the "
-                  "operator should be of one version",
-                  LOG_VIEW("namespace", entry->name_space), LOG_VIEW("name", entry->name),
-                  LOG_STR("fault", custom->fault));
-    }
-}
-
 /* Pods of a model that could not be read were not told of; now they are. */
 static void tell_pods_of(struct kube *kube, const struct crd_object *model)
 {
@@ -76,7 +59,7 @@ static void custom_deleted(struct kube *kube, const struct kube_custom *custom)
     if (known == NULL)
         return;
     kube_budget_forget(kube, known);
-    if (kube->synced && !kube->closing)
+    if (custom->told && !kube->closing)
         kube->platform.handler->on_object(kube->platform.user, PLATFORM_DELETED, known);
 }
 
@@ -97,7 +80,7 @@ static void custom_changed(struct kube *kube, enum kube_change change,
     if (custom->object != NULL &&
         (known == NULL || known->generation != custom->object->generation))
         kube_definitions_tell(kube, custom->object);
-    tell_custom(kube, known != NULL ? PLATFORM_MODIFIED : PLATFORM_ADDED, entry);
+    kube_tell_custom(kube, known != NULL ? PLATFORM_MODIFIED : PLATFORM_ADDED, entry);
     if (was_held && custom->object != NULL && custom->object->kind->id == CRD_MODEL_DEPLOYMENT)
         tell_pods_of(kube, custom->object);
 }
@@ -121,19 +104,6 @@ static void on_change(void *user, enum kube_change change, const struct kube_ent
         kube_pod_changed(kube, change, entry, before);
 }
 
-static void tell_all(struct kube *kube, const struct kube_view *view)
-{
-    const struct kube_store *store = kube_informer_store(view->informer);
-    const struct kube_entry *entry;
-
-    for (size_t at = 0; (entry = kube_store_next(store, &at)) != NULL;) {
-        if (view->kind != NULL)
-            tell_custom(kube, PLATFORM_ADDED, entry);
-        else if (kube_view_has_agents(view))
-            kube_pods_tell(kube, entry);
-    }
-}
-
 static void on_synced(void *user)
 {
     struct kube_view *view = user;
@@ -149,16 +119,7 @@ static void on_synced(void *user)
     kube->synced = true;
     log_info("the views of the cluster are complete");
     kube_gateways_tell(kube);
-    for (const struct kube_view *each = kube->views; each != NULL; each = each->next) {
-        if (each->kind != NULL)
-            tell_all(kube, each);
-    }
-    for (const struct kube_view *each = kube->views; each != NULL; each = each->next) {
-        if (each->kind == NULL)
-            tell_all(kube, each);
-    }
-    kube->platform.handler->on_synced(kube->platform.user);
-    loop_timer_start(kube->loop, &kube->sweep, KUBE_SWEEP_MS);
+    kube_tell_begin(kube);
 }
 
 static void on_trouble(void *user, const struct err *err, int64_t again_in_ms)
@@ -333,6 +294,7 @@ void kube_views_start(struct kube *kube)
 void kube_views_close(struct kube *kube)
 {
     loop_timer_stop(&kube->sweep);
+    kube_tell_stop(kube);
     while (kube->views != NULL) {
         struct kube_view *next = kube->views->next;
 

@@ -16,6 +16,7 @@ NODE = "bench-node"
 GATEWAY = "gateway-0"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 NODE_BEAT_S = 4
+CACHED_TRIES = 60
 
 
 def now():
@@ -124,6 +125,20 @@ class Fleet:
             for number in range(count):
                 self.put_copy(store, found, pods, seed, f"model-{number}")
         self.direct.call("DELETE", f"{self.models_path}/{seed}")
+        self.wait_cached(self.models_path)
+        self.wait_cached(self.pods_path)
+
+    def wait_cached(self, path):
+        """Until the API server itself has seen all that is stored."""
+        version = self.direct.get(f"{path}?limit=1")["metadata"]["resourceVersion"]
+        for _ in range(CACHED_TRIES):
+            try:
+                self.direct.get(f"{path}?limit=1&resourceVersion={version}&resourceVersionMatch=NotOlderThan")
+                return
+            except RuntimeError as error:  # 504 after some seconds
+                if "Too large resource version" not in str(error):
+                    raise
+        raise RuntimeError(f"the API server does not catch up with {path}")
 
     def put_copy(self, store, found, pods, seed, name):
         """The same texts with other names and uids."""
