@@ -26,6 +26,7 @@ struct gateway;
 
 enum {
     FLIGHT_ATTEMPTS_MAX = 64,  /* on pods; then our side gives up */
+    FLIGHT_BARREN_MAX = 8,     /* of them in a row that began, gave no token and broke */
     FLIGHT_WAIT_MS = 600000,   /* in the queue, at most */
     FLIGHT_QUIET_MS = 5000,    /* nothing is sent before, so that an error can have its status */
     FLIGHT_COMMENT_MS = 5000,  /* between comments of a waiting stream */
@@ -89,6 +90,8 @@ struct flight {
     int record_count;
     uint32_t attempt; /* number of the last one */
     int tries;
+    int barren;      /* attempts in a row that broke without a token */
+    int first_count; /* id_count when the running attempt began */
 
     /* The running attempt. */
     struct gw_pod *pod;

@@ -95,6 +95,15 @@ static void go_elsewhere(struct flight *f)
     flight_dispatch(g, m);
 }
 
+/* A request that breaks whatever works on it must not take every pod along. */
+static void count_barren(struct flight *f)
+{
+    if (f->id_count > f->first_count)
+        f->barren = 0;
+    else
+        f->barren += f->started;
+}
+
 void flight_attempt_broken(struct flight *f, const char *reason)
 {
     struct gateway *g = f->g;
@@ -108,7 +117,12 @@ void flight_attempt_broken(struct flight *f, const char *reason)
     gateway_metrics_resumed(&g->counters, f, reason);
     r->ended_by = USAGE_END_OURS;
     flight_attempt_drop(f);
-    if (f->tries >= FLIGHT_ATTEMPTS_MAX && !f->client_gone)
+    count_barren(f);
+    if (f->barren >= FLIGHT_BARREN_MAX && !f->client_gone)
+        flight_fail(f, OPENAI_UNAVAILABLE,
+                    "pods break one after the other on this request before its first token: it may "
+                    "need more memory than they have; make the prompt shorter");
+    else if (f->tries >= FLIGHT_ATTEMPTS_MAX && !f->client_gone)
         flight_fail(f, OPENAI_UNAVAILABLE, "too many pods failed while answering");
     else
         go_elsewhere(f);
@@ -403,6 +417,7 @@ void flight_attempt_start(struct flight *f, struct gw_pod *pod)
     f->model->in_flight++;
     f->attempt++;
     f->tries++;
+    f->first_count = f->id_count;
     f->status = 0;
     f->started = f->ended = f->paused = false;
     f->last_byte_ms = f->last_step_ms = gateway_now_ms(g);

@@ -276,6 +276,22 @@ class Trigger:
             return armed
 
 
+class Poison(Trigger):
+    """While it is on, each attempt ends right after it began, as one does that needs more memory than there is."""
+
+    def __init__(self):
+        super().__init__()
+        self.on = False
+
+    def mark(self):
+        return b'"start":{' if self.on else None
+
+    def pull(self):
+        with self.lock:
+            self.kills += self.on
+            return self.on
+
+
 class Cutter:
     """A TCP proxy before an agent that kills the agent right after a given token position passed: the byte
     after the event's end never arrives. Its own address stays, so the routes need not change."""

@@ -5,6 +5,8 @@ import unittest
 
 import rig as rigs
 
+GIVEN_UP_AFTER = 8  # attempts that gave no token
+
 CASES = {
     "greedy": {},
     "seeded": {"temperature": 1.3, "seed": 11, "max_tokens": 60},
@@ -20,9 +22,9 @@ class Resume(unittest.TestCase):
         self.rig = rigs.Rig().__enter__()
         self.addCleanup(self.rig.__exit__, None, None, None)
 
-    def start(self, *names):
+    def start(self, *names, trigger=rigs.Trigger):
         """Pods behind cutters; without prefix reuse, so that equal prompts count alike."""
-        self.trigger = rigs.Trigger()
+        self.trigger = trigger()
         self.cutters = {name: rigs.Cutter(self.rig.agent(name, extra=["--no-prefix-reuse"]), self.trigger)
                         for name in names}
         for cutter in self.cutters.values():
@@ -43,6 +45,17 @@ class Resume(unittest.TestCase):
                     self.trigger.arm(position)
                     self.assertEqual(self.rig.chat(**options).run().result(), wanted)
                     self.assertEqual(self.trigger.kills, before + 1, "the agent was killed")
+
+    def test_a_request_that_breaks_every_pod(self):
+        """It is given up before it takes all of them along again and again; and the next one is answered."""
+        self.start("pod-a", "pod-b", trigger=rigs.Poison)
+        self.trigger.on = True
+        error = self.rig.chat().run().error
+        self.assertEqual(error["code"], "model_unavailable", error)
+        self.assertIn("make the prompt shorter", error["message"])
+        self.assertEqual(self.trigger.kills, GIVEN_UP_AFTER)
+        self.trigger.on = False
+        self.assertIsNone(self.rig.chat().run().error)
 
     def test_frozen_agent_counts_as_gone(self):
         self.start("pod-a", "pod-b")
