@@ -7,6 +7,8 @@
 
 #include "base/mem.h"
 
+enum { MARGIN = 8 }; /* of a text that is full: for one more character */
+
 static struct str text_of(const json_t *object, const char *key)
 {
     return json_str(json_object_get(object, key));
@@ -32,7 +34,7 @@ void kube_words_add_foreign(struct kube_words *words, struct str text)
 {
     bool gap = false;
 
-    while (text.len > 0 && words->len + 8 < sizeof(words->text)) {
+    while (text.len > 0 && words->len + MARGIN < sizeof(words->text)) {
         uint32_t c = 0;
         int length = utf8_decode(text, &c);
 
@@ -54,6 +56,24 @@ static void add_detail(struct kube_words *words, struct str detail)
         return;
     kube_words_add(words, ": ");
     kube_words_add_foreign(words, str_trim(detail));
+}
+
+/* Of a chain of errors the last one is the cause: where not all of it fits, that stays. */
+static void add_cause(struct kube_words *words, struct str chain)
+{
+    size_t room = sizeof(words->text) - words->len;
+
+    chain = str_trim(chain);
+    if (chain.len + MARGIN > room) {
+        kube_words_add(words, ": ...");
+        chain =
+            str_slice(chain, chain.len - (room > 2 * MARGIN ? room - 2 * MARGIN : 0), chain.len);
+        (void)str_cut(&chain, ' '); /* what is left of a word */
+        kube_words_add(words, " ");
+        kube_words_add_foreign(words, chain);
+    } else {
+        add_detail(words, chain);
+    }
 }
 
 /* --- a container that waits ------------------------------------------------------------------- */
@@ -85,7 +105,7 @@ bool kube_words_waiting(struct kube_words *words, const json_t *waiting)
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         if (str_is(reason, rows[i].reason)) {
             kube_words_add(words, rows[i].words);
-            add_detail(words, text_of(waiting, "message"));
+            add_cause(words, text_of(waiting, "message"));
             return true;
         }
     }

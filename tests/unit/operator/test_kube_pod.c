@@ -112,6 +112,16 @@ static const struct {
      "that the node may pull them (agent.pullSecret): Back-off pulling image x",
      false},
     {"\"phase\":\"Pending\"," CONTAINER(
+         "\"state\":{\"waiting\":{\"reason\":\"ErrImagePull\",\"message\":\"failed to pull and "
+         "unpack "
+         "image x/y/z:1.2.3: failed to resolve reference x/y/z:1.2.3: unexpected status from HEAD "
+         "request to https://x/v2/y/z/manifests/1.2.3: 401 Unauthorized\"}}"),
+     PLATFORM_POD_PENDING,
+     "its image can't be pulled; check spec.model.uri of an oci:// model, the agent's image, and "
+     "that the node may pull them (agent.pullSecret): ... x/y/z:1.2.3: unexpected status from HEAD "
+     "request to https://x/v2/y/z/manifests/1.2.3: 401 Unauthorized",
+     false},
+    {"\"phase\":\"Pending\"," CONTAINER(
          "\"state\":{\"waiting\":{\"reason\":\"CreateContainerConfigError\",\"message\":\"secret "
          "spate-x not found\"}}"),
      PLATFORM_POD_PENDING,
