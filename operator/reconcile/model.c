@@ -78,7 +78,15 @@ static bool pods_differ(const struct crd_model_status *a, const struct crd_model
 /* Pods come or go by it. */
 static bool brings_work(const struct crd_model_status *seen, const struct crd_model_status *next)
 {
-    return seen->desired_replicas != next->desired_replicas || pods_differ(seen, next);
+    if (seen->desired_replicas != next->desired_replicas || seen->pod_count != next->pod_count ||
+        seen->pending_create_count != next->pending_create_count)
+        return true;
+    for (int i = 0; i < seen->pod_count; i++) {
+        if (!str_eq(seen->pods[i].uid, next->pods[i].uid) ||
+            (seen->pods[i].phase == CRD_POD_DRAINING) != (next->pods[i].phase == CRD_POD_DRAINING))
+            return true;
+    }
+    return false;
 }
 
 /* What the next step waits for, or somebody watches. The rest (messages, counts, measurements)
@@ -89,7 +97,8 @@ static bool is_urgent(const struct crd_model_status *seen, const struct crd_mode
            seen->next_ordinal != next->next_ordinal ||
            seen->decision_count != next->decision_count ||
            (next->decision_count > 0 && seen->decisions[0].time_ms != next->decisions[0].time_ms) ||
-           conditions_differ(seen, next) || brings_work(seen, next);
+           conditions_differ(seen, next) || seen->desired_replicas != next->desired_replicas ||
+           pods_differ(seen, next);
 }
 
 /* True if the write shall wait; then the pass comes again. */

@@ -45,7 +45,7 @@ enum {
     PASS_FIRST_ROUTES_LOOK_MS = 100,
     PASS_TURN_KEYS = 16,      /* worked on before the loop goes on */
     PASS_PUTS_MAX = 64,       /* status writes under way that only report */
-    PASS_PROBES_MAX = 512,    /* agents that are being asked */
+    PASS_PROBES_MAX = 128,    /* agents that are being asked */
     PASS_CRASHES_STALLED = 3, /* restarts without a ready pod that count as stalled */
 };
 

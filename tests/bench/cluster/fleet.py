@@ -103,6 +103,9 @@ class Fleet:
     def resource_version(self):
         return self.direct.get(f"{self.models_path}?limit=1")["metadata"]["resourceVersion"]
 
+    def port_of(self, name):
+        return self.pods_of(name)[0]["spec"]["containers"][0]["ports"][0]["containerPort"]
+
     def run_pods(self, seed, address):
         """Says of the pods of a model that they run, as scheduler and kubelet would."""
         for pod in self.pods_of(seed):
@@ -112,15 +115,10 @@ class Fleet:
         for pod in self.pods_of(seed):
             run_pod(self.direct, pod, address)
 
-    def copy(self, seed, count, port=None):
-        """So many models like the one named, with their pods, all at one port; it goes."""
+    def copy(self, seed, count):
+        """So many models like the one named, with their pods and what the operator said of them; it goes."""
         found = self.direct.get(f"{self.models_path}/{seed}")
-        pods = self.pods_of(seed)
-        for pod in pods:
-            pod |= {"apiVersion": "v1", "kind": "Pod"}
-            pod["spec"]["containers"][0]["ports"] = [{"name": "http", "containerPort": port, "protocol": "TCP"}]
-        for row in found.get("status", {}).get("pods", ()):
-            row["address"] = ""
+        pods = [pod | {"apiVersion": "v1", "kind": "Pod"} for pod in self.pods_of(seed)]
         with etcd.Store(self.cluster) as store:
             for number in range(count):
                 self.put_copy(store, found, pods, seed, f"model-{number}")

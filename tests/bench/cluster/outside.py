@@ -58,17 +58,21 @@ class Outside:
             "127.0.0.1:0", "--operator", f"http://{operator.address}", "--ledger", "http://127.0.0.1:9",
             "--credential-file", str(file)))
 
-    def start_agent(self):
-        """Returns its port. An operator must have run before: it makes the key that agents check."""
+    def stop_programs(self, *names):
+        for program in self.programs:
+            if program.name in names:
+                program.stop()
+
+    def start_agent(self, port):
+        """At the address where all pods seem to be. An operator must have run before: it makes the key that agents check."""
         secret = rig.Kube(self.cluster, NAMESPACE).get("secret", "spate-token-key")
         key = self.folder / "token.pub"
         key.write_bytes(base64.b64decode(secret["data"]["token.pub"]))
         agent = system.Program(
             self.folder, "agent", "spate-agent", "--model", str(ROOT / "models" / "brook"), "--listen",
-            f"{self.cluster.plan.host_address}:0", "--data", str(self.folder / "agent"), "--token-public-key", str(key),
+            f"{self.cluster.plan.host_address}:{port}", "--data", str(self.folder / "agent"), "--token-public-key", str(key),
             "--pod-name", "agent", "--served-model", "bench/brook", "--slots", "8", "--threads", "1")
         self.programs.append(agent)
-        return int(agent.address.rpartition(":")[2])
 
     def start_operator(self, name):
         program = system.Program(

@@ -12,6 +12,7 @@ from fleet import Fleet, Node, make_gateway
 
 NAMESPACE = "bench"
 SEED = "the-first-one"
+POLL_S = 0.1
 SETTLE_S = 15        # after the last status: what was freed is free, and the operator's usual work goes on
 MEMORY_AIM = "<= 128 MiB with 10,000 models and 100,000 pods"
 
@@ -59,15 +60,14 @@ def wait_for_statuses(fleet, version, count):
                 return
 
 
-def wait_for_ready(fleet, version, count, pods_each):
-    """Until so many models were seen all of whose pods are ready, as the operator has found itself."""
-    seen = set()
-    for event in fleet.direct.watch(fleet.models_path, version):
-        found = event["object"]
-        if found.get("status", {}).get("readyReplicas") == pods_each:
-            seen.add(found["metadata"]["name"])
-            if len(seen) == count:
-                return
+def wait_for_routes(operator):
+    """Until it leads and has told the gateways of routes: the first ones wait for all agents to answer."""
+    def led():
+        text = metrics(operator)
+        return "spate_operator_leading 1" in text and "spate_operator_routes_published_total 0" not in text
+
+    while not led():
+        time.sleep(POLL_S)
 
 
 def report_operator(report, operator, what):
@@ -90,16 +90,16 @@ def open_place(stack, name):
     return place, fleet, make_gateway(fleet.direct, outside.NAMESPACE, host)
 
 
-def measure_start(report, place, fleet, credential, shape, wait, workload):
+def measure_start(report, place, fleet, credential, shape, wait, until, workload):
     """Starts an operator that knows of nothing; wait(version) returns when it has done what it has to."""
     version = fleet.resource_version()
     started = time.monotonic()
     operator = place.start_operator("measured")
     place.start_gateway(credential, operator)
-    wait(version)
+    wait(operator, version)
     took = time.monotonic() - started
     time.sleep(SETTLE_S)
-    report.figure(f"{shape}: operator's start until all have their status", round(took, 1), "s", workload)
+    report.figure(f"{shape}: operator's start until {until}", round(took, 1), "s", workload)
     report_operator(report, operator, shape)
 
 
@@ -110,7 +110,7 @@ def measure_models(report, name, count):
         fleet.make_model(SEED, 0)
         fleet.copy(SEED, count)
         measure_start(report, place, fleet, credential, f"{count} models without pods",
-                      lambda version: wait_for_statuses(fleet, version, count),
+                      lambda _, version: wait_for_statuses(fleet, version, count), "all have a status",
                       "it writes each of them, and keeps to 100 requests a second by itself")
 
 
@@ -118,17 +118,20 @@ def measure_pods(report, name, count, pods_each):
     """Models with pods that run and are recorded, found by an operator that starts."""
     with contextlib.ExitStack() as stack:
         place, fleet, credential = open_place(stack, f"{name}-pods")
-        make_pods(place, fleet, count, pods_each)
+        make_pods(place, fleet, credential, count, pods_each)
         measure_start(report, place, fleet, credential, f"{count} models, {count * pods_each} pods",
-                      lambda version: wait_for_ready(fleet, version, count, pods_each),
-                      "each agent was asked and said that it is ready, and each status says so; one agent stands for all")
+                      lambda operator, _: wait_for_routes(operator), "its first routes",
+                      "all is listed twice, as by each new leader, and each agent is asked; one agent stands for all")
 
 
-def make_pods(place, fleet, count, pods_each):
-    """The operator makes the pods of one model; then it ends, and that model is copied."""
+def make_pods(place, fleet, credential, count, pods_each):
+    """The operator makes the pods of one model and finds them ready; then it ends, and that model is copied."""
     fleet.make_model(SEED, pods_each)
     operator = place.start_operator("first")
+    place.start_gateway(credential, operator)
     place.wait_for(lambda: len(fleet.status_of(SEED).get("pods", ())) == pods_each, 60, "the pods of the first model")
-    operator.stop()
+    place.start_agent(fleet.port_of(SEED))
     fleet.run_pods(SEED, place.cluster.plan.host_address)
-    fleet.copy(SEED, count, place.start_agent())
+    place.wait_for(lambda: fleet.status_of(SEED).get("readyReplicas") == pods_each, 60, "their being ready")
+    place.stop_programs("gateway", "first")
+    fleet.copy(SEED, count)
