@@ -45,6 +45,31 @@ static void ask(struct pass *p)
     p->r->platform->ops->weights_check(p->r->platform, weights->ticket, p->spec->uri);
 }
 
+/* What a leader before us found out of the same spec; NULL: nothing. */
+static const struct crd_condition *said_before(const struct pass *p)
+{
+    for (int i = 0; i < p->seen->condition_count; i++) {
+        const struct crd_condition *said = &p->seen->conditions[i];
+
+        if (str_is(said->type, "WeightsReachable") && said->status != CRD_UNKNOWN &&
+            said->observed_generation == p->m->object->generation)
+            return said;
+    }
+    return NULL;
+}
+
+static void not_known_yet(struct pass *p)
+{
+    const struct crd_condition *said = said_before(p);
+
+    if (said == NULL) {
+        pass_condition(p, "WeightsReachable", CRD_UNKNOWN, "Checking", "not checked yet");
+        return;
+    }
+    p->weights_ok = said->status == CRD_TRUE;
+    p->next.conditions[p->next.condition_count++] = *said;
+}
+
 /* Asks once for each uri, and again while they are not there. */
 void pass_weights(struct pass *p)
 {
@@ -60,7 +85,7 @@ void pass_weights(struct pass *p)
             pass_requeue(p, weights->checked_ms + PASS_WEIGHTS_AGAIN_MS);
     }
     if (!weights->known) {
-        pass_condition(p, "WeightsReachable", CRD_UNKNOWN, "Checking", "not checked yet");
+        not_known_yet(p);
     } else if (weights->code < 0) {
         pass_condition(p, "WeightsReachable", CRD_FALSE, "NotReachable", "%s", weights->message);
     } else {

@@ -41,6 +41,7 @@ void liveness_answer(struct reconciler *r, struct world_pod *pod,
     int64_t interval;
 
     pod->probing = false;
+    pod->met = true;
     if (result->code == 0) {
         world_pod_answered(pod, result->status);
         pod->answered = true;

@@ -2,6 +2,7 @@
 /* Which pods are this model's, and the creation of those that are recorded. */
 #include "operator/reconcile/pass.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "operator/common/must.h"
@@ -35,13 +36,16 @@ static const struct crd_pending_create *seen_pending(const struct pass *p, struc
     return NULL;
 }
 
-/* The phase of a pod that is not on its way out. */
-static enum crd_pod_phase phase_of(const struct world_pod *pod)
+/* The phase of a pod that is not on its way out. A new leader has met no agent yet: until then it
+ * is what the one before said. */
+static enum crd_pod_phase phase_of(const struct world_pod *pod, const struct crd_pod *before)
 {
     if (world_pod_ready(pod))
         return CRD_POD_READY;
     if (pod->view.phase == PLATFORM_POD_CRASHED || pod->view.phase == PLATFORM_POD_LOST)
         return CRD_POD_FAILED;
+    if (!pod->met && before != NULL && pod->view.phase == PLATFORM_POD_RUNNING)
+        return (enum crd_pod_phase)before->phase;
     if (!pod->answered)
         return CRD_POD_PENDING;
     return strcmp(pod->status.state, "failed") == 0 ? CRD_POD_FAILED : CRD_POD_LOADING;
@@ -71,7 +75,7 @@ static void record(struct pass *p, struct world_pod *pod, const struct crd_pod *
         .address = pod->view.address,
         .ordinal = (int64_t)pod->view.ordinal,
         .template_hash = pod->view.template_hash,
-        .phase = draining ? CRD_POD_DRAINING : (int)phase_of(pod),
+        .phase = draining ? CRD_POD_DRAINING : (int)phase_of(pod, before),
     };
     out->message = message_of(pod, (enum crd_pod_phase)out->phase);
     if (!draining)
@@ -124,6 +128,16 @@ static void keep_pending(struct pass *p)
     }
 }
 
+static int by_ordinal(const void *a, const void *b)
+{
+    const struct crd_pod *left = a, *right = b;
+
+    if (left->ordinal != right->ordinal)
+        return left->ordinal < right->ordinal ? -1 : 1;
+    return str_compare(left->uid, right->uid);
+}
+
+/* In an order of their own: that in which they were seen is another one for each leader. */
 void pass_adopt(struct pass *p)
 {
     for (size_t i = 0; i < p->m->pod_count; i++) {
@@ -142,6 +156,7 @@ void pass_adopt(struct pass *p)
         measure_cold_start(p, pod, before);
         record(p, pod, before);
     }
+    qsort(p->next.pods, (size_t)p->next.pod_count, sizeof(*p->next.pods), by_ordinal);
     keep_pending(p);
 }
 

@@ -53,6 +53,7 @@ struct world_pod {
     int64_t probe_due_ms;
     int probe_failures;        /* in a row */
     int64_t failing_since_ms;  /* of the first of them; 0: none */
+    bool met;                  /* an agent in it was asked once, whatever came of it */
     bool answered;             /* `status` is of this run of the agent */
     struct world_agent status; /* the last answer */
     int64_t answered_ms;       /* when it came */

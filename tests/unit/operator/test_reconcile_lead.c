@@ -58,6 +58,7 @@ static int routed_pods(const struct fixture *f)
 static void no_pod_leaves_the_routes_at_a_takeover(void **state)
 {
     struct fixture f = {0};
+    char version[64];
 
     (void)state;
     play_begin(&f);
@@ -68,11 +69,14 @@ static void no_pod_leaves_the_routes_at_a_takeover(void **state)
     assert_int_equal(reconciler_new(&f.r, sim_platform(f.sim), NULL), 0);
     sim_follow(f.sim);
     sim_run(f.sim, 10 * SECOND);
+    snprintf(version, sizeof(version), "%s", sim_object(f.sim, "team/brook")->resource_version);
     sim_lead(f.sim);
     for (int i = 0; i < 3 * SECOND; i++) {
         sim_run(f.sim, 1);
         assert_int_equal(routed_pods(&f), 2);
     }
+    /* Nothing is to be said of it, and no pod is told to have started. */
+    assert_string_equal(sim_object(f.sim, "team/brook")->resource_version, version);
     assert_true(sim_routes(f.sim)->version.epoch == 2);
     play_end(&f);
 }
