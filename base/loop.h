@@ -77,6 +77,7 @@ struct loop {
     struct loop_timer *timers; /* root of the pairing heap */
     uint64_t timer_order;
     uint64_t timer_armed_ms; /* when timer_uv fires; 0: not armed */
+    bool timers_firing;
     uv_timer_t timer_uv;
     uv_prepare_t prepare_uv;
     uv_check_t check_uv;

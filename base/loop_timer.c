@@ -14,6 +14,10 @@
 
 #include <assert.h>
 
+/* libuv before 1.45 goes on with timers that are due at once before it polls, so one that starts
+ * itself again, as for a long piece of work, would keep everything else from being heard. */
+enum { AFTER_FIRING_MS = 1 };
+
 void loop_timer_init(struct loop_timer *t, loop_fn fn, void *object)
 {
     assert(t->loop == NULL); /* a running one would stay in the loop's heap, overwritten */
@@ -102,9 +106,9 @@ static void heap_remove(struct loop *loop, struct loop_timer *t)
     t->loop = NULL;
 }
 
-/* Arms the libuv timer for the first of the heap. One that is armed too early is left alone: it
- * fires, finds nothing due, and is armed again here. */
-static void arm(struct loop *loop)
+/* Arms the libuv timer for the first of the heap, in `least_ms` or later. One that is armed too
+ * early is left alone: it fires, finds nothing due, and is armed again here. */
+static void arm(struct loop *loop, uint64_t least_ms)
 {
     uint64_t now = uv_now(&loop->uv);
     uint64_t due;
@@ -115,7 +119,9 @@ static void arm(struct loop *loop)
     if (loop->timer_armed_ms != 0 && loop->timer_armed_ms <= due)
         return;
     loop->timer_armed_ms = due == 0 ? 1 : due;
-    (void)uv_timer_start(&loop->timer_uv, loop_timers_fire, due > now ? due - now : 0, 0);
+    if (due < now + least_ms)
+        due = now + least_ms;
+    (void)uv_timer_start(&loop->timer_uv, loop_timers_fire, due - now, 0);
 }
 
 void loop_timer_start(struct loop *loop, struct loop_timer *t, uint64_t delay_ms)
@@ -131,7 +137,7 @@ void loop_timer_start(struct loop *loop, struct loop_timer *t, uint64_t delay_ms
     t->due_ms = delay_ms > UINT64_MAX - now ? UINT64_MAX : now + delay_ms;
     t->order = loop->timer_order++;
     loop->timers = join(loop->timers, t);
-    arm(loop);
+    arm(loop, loop->timers_firing ? AFTER_FIRING_MS : 0);
 }
 
 void loop_timer_stop(struct loop_timer *t)
@@ -160,6 +166,8 @@ void loop_timers_fire(uv_timer_t *handle)
     struct loop *loop = handle->data;
 
     loop->timer_armed_ms = 0;
+    loop->timers_firing = true;
     loop_timers_run(loop);
-    arm(loop);
+    loop->timers_firing = false;
+    arm(loop, AFTER_FIRING_MS);
 }

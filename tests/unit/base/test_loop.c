@@ -13,7 +13,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 
-enum { TIMERS = 300, STEPS = 20000, POSTS = 10000, THREADS = 4 };
+enum { TIMERS = 300, STEPS = 20000, POSTS = 10000, THREADS = 4, STARVED = 10000 };
 
 /* --- timers --------------------------------------------------------------------------------- */
 
@@ -73,6 +73,7 @@ static void timers_fire_in_order(void **state)
 struct restarting {
     struct loop *loop;
     struct loop_timer timer;
+    struct loop_waker heard;
     int count;
 };
 
@@ -108,6 +109,39 @@ static void never(void *object)
 }
 
 /* In a process of its own, as it ends there. */
+static void restart_for_ever(void *object)
+{
+    struct restarting *r = object;
+
+    if (++r->count < STARVED)
+        loop_timer_start(r->loop, &r->timer, 0);
+}
+
+static void hear(void *object)
+{
+    struct restarting *r = object;
+
+    loop_quit(r->loop);
+}
+
+static void others_are_heard_between_restarts(void **state)
+{
+    struct loop loop;
+    struct restarting r = {.loop = &loop};
+
+    (void)state;
+    assert_int_equal(loop_init(&loop, NULL), 0);
+    loop_timer_init(&r.timer, restart_for_ever, &r);
+    loop_waker_init(&r.heard, &loop, hear, &r);
+    loop_timer_start(&loop, &r.timer, 0);
+    loop_wake(&r.heard);
+    loop_run(&loop);
+    assert_in_range(r.count, 0, STARVED - 1);
+    loop_timer_stop(&r.timer);
+    loop_waker_fini(&r.heard);
+    loop_fini(&loop);
+}
+
 static void a_running_timer_can_not_be_set(void **state)
 {
     static const bool runs[] = {false, true};
@@ -394,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(timers_fire_in_order),
         cmocka_unit_test(a_timer_may_restart_itself_at_once),
+        cmocka_unit_test(others_are_heard_between_restarts),
         cmocka_unit_test(a_running_timer_can_not_be_set),
         cmocka_unit_test(owners_may_be_freed_after_a_stop),
         cmocka_unit_test(posts_arrive_once_and_in_order),
