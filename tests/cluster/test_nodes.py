@@ -56,8 +56,10 @@ class Nodes(unittest.TestCase):
         names = {pod["metadata"]["name"] for pod in kube.pods("web")}
         for planned in plans.NODES:
             pod = kube.pod_on("web", planned.name)
-            # By the service's name, from each node, pods on each node are reached, its own among them.
-            self.assertEqual(self.names_behind(kube, pod, "web.services.svc.cluster.local"), names)
+            # By the service's name, from each node, pods on each node are reached, its own among them: as soon as the node
+            # has heard of all of them.
+            rig.wait_for(lambda: self.names_behind(kube, pod, "web.services.svc.cluster.local") == names, 30,
+                         f"{planned.name} reaching {names}")
         for found in kube.pods("web"):
             with urllib.request.urlopen(f"http://{found['status']['podIP']}:8080/name", timeout=5) as answer:
                 self.assertEqual(answer.read().decode().strip(), found["metadata"]["name"])
