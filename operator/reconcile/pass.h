@@ -42,7 +42,7 @@ enum {
     PASS_PUBLISH_GAP_MAX_MS = 1000,
     PASS_FIRST_ROUTES_WAIT_MS = 3 * 1000, /* for one more agent to answer a new leader */
     PASS_FIRST_ROUTES_MAX_MS = 10 * 1000, /* for all of them */
-    PASS_FIRST_ROUTES_LOOK_MS = 100,
+    PASS_FIRST_ROUTES_LOOK_MS = 25,
     PASS_TURN_KEYS = 16,      /* worked on before the loop goes on */
     PASS_PUTS_MAX = 64,       /* status writes under way that only report */
     PASS_PROBES_MAX = 128,    /* agents that are being asked */

@@ -2,7 +2,7 @@
 """Leaders that are killed, and leaders that stop between what they decided and what the server gets of it. The new one acts
 within seconds; what the old one sends too late is never routed to, and does not stay.
 
-    SPATE_VIOLENCE=full   fifty kills and thirty freezes
+    SPATE_VIOLENCE=full   fifty kills, whose times are held against what is promised; and thirty freezes
 """
 import os
 import pathlib
@@ -24,7 +24,7 @@ FULL = os.environ.get("SPATE_VIOLENCE") == "full"
 SEED = int(os.environ.get("SPATE_SEED") or random.SystemRandom().randrange(1 << 32))
 KILLS = 50 if FULL else 8
 FREEZES = 30 if FULL else 4
-MEDIAN_S, MOST_S = 5, 8
+MEDIAN_S, MOST_S = (5, 8) if FULL else (10, 20)  # the promise needs a machine with nothing else to do, and many kills
 LEASE_S = 4
 PATIENCE_S = 120
 QUIET_S = 5  # several sweeps: what has not been done by then is not done any more
