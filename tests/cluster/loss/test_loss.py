@@ -156,7 +156,7 @@ class Loss(unittest.TestCase):
             self.outlast(since, wave)
         finally:
             self.scene.scale("statefulset", "ledger", 1)
-        wait_for(self.release.pods("ledger").values, 30, "a ledger")
+        self.scene.wait_whole()
         self.check_money()
 
     @again_if_too_short
