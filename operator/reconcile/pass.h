@@ -209,10 +209,12 @@ void route_result(struct reconciler *r, const struct call *call,
                   const struct platform_result *result);
 void pass_route(struct reconciler *r, const char *key);
 
-/* routes.c */
+/* routes.c, routes_first.c */
 void routes_mark_dirty(struct reconciler *r);
 /* A leadership begins, or its first view is complete: the agents are waited for. */
 void routes_begin(struct reconciler *r);
+/* False: first_routes.look_ms says when to ask again. */
+bool routes_may_open(struct reconciler *r);
 /* Publishes if something changed and its time has come; else returns when that will be. */
 int64_t routes_turn(struct reconciler *r);
 /* Every live gateway has the routes of this counter (or later ones) in force. */

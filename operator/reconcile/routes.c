@@ -298,54 +298,6 @@ static void stamp_draining(struct reconciler *r)
     }
 }
 
-/* --- the first snapshot of a leader ----------------------------------------------------------- */
-
-void routes_begin(struct reconciler *r)
-{
-    int64_t now = now_of(r);
-
-    r->routes_opened = false;
-    r->routes_dirty = true;
-    r->first_routes = (struct routes_wait){
-        .since_ms = now, .progress_ms = now, .look_ms = now, .missing = SIZE_MAX};
-}
-
-static size_t agents_missing(const struct reconciler *r)
-{
-    struct map_entry *entry;
-    size_t missing = 0;
-
-    for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
-        const struct world_pod *pod = entry->value;
-
-        missing += pod->view.phase == PLATFORM_POD_RUNNING && pod->view.address.len > 0 &&
-                   !pod->view.deleting && !pod->answered && pod->probe_failures == 0;
-    }
-    return missing;
-}
-
-/* Each model had its first pass, which says whose the short names are, and each agent was asked:
- * else the first snapshot would lack them. False: look_ms says when to look again. */
-static bool may_open(struct reconciler *r)
-{
-    struct routes_wait *wait = &r->first_routes;
-    int64_t now = now_of(r);
-    size_t missing;
-
-    if (now - wait->since_ms >= PASS_FIRST_ROUTES_MAX_MS)
-        return true;
-    if (now < wait->look_ms)
-        return false;
-    wait->look_ms = now + PASS_FIRST_ROUTES_LOOK_MS;
-    if (r->queue.ready_count > 0)
-        return false;
-    missing = agents_missing(r);
-    if (missing < wait->missing)
-        wait->progress_ms = now;
-    wait->missing = missing;
-    return missing == 0 || now - wait->progress_ms >= PASS_FIRST_ROUTES_WAIT_MS;
-}
-
 /* --- publishing ------------------------------------------------------------------------------- */
 
 static void publish(struct reconciler *r)
@@ -387,7 +339,7 @@ int64_t routes_turn(struct reconciler *r)
 
     if (!r->leading || !r->synced || !r->routes_dirty)
         return INT64_MAX;
-    if (!r->routes_opened && !may_open(r))
+    if (!r->routes_opened && !routes_may_open(r))
         return r->first_routes.look_ms;
     if (r->routes_opened && now - r->published_ms < gap_ms(r))
         return r->published_ms + gap_ms(r);

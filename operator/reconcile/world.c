@@ -326,54 +326,6 @@ void world_pod_remove(struct world *w, struct world_pod *pod)
     pod_free(pod);
 }
 
-/* --- the end of a leadership -------------------------------------------------------------------
- */
-
-static void forget_of_pod(struct world_pod *pod)
-{
-    pod->probing = false;
-    pod->probe_due_ms = 0;
-    pod->restart_ticket = 0;
-    pod->restart_asked = false;
-    pod->drain_ticket = 0;
-    pod->drain_counter = 0;
-    pod->delete_ticket = 0;
-    pod->delete_sent_ms = 0;
-}
-
-static void forget_of_model(struct world_model *m)
-{
-    while (m->create_count > 0)
-        world_create_remove(m, &m->creates[0]);
-    m->put_ticket = 0;
-    m->put_unseen = false;
-    m->put_unsure = false;
-    m->weights.ticket = 0;
-}
-
-void world_forget_doing(struct world *w)
-{
-    struct map_entry *entry;
-
-    for (size_t at = 0; (entry = map_next(&w->models, &at)) != NULL;)
-        forget_of_model(entry->value);
-    for (size_t at = 0; (entry = map_next(&w->pods, &at)) != NULL;)
-        forget_of_pod(entry->value);
-    for (size_t at = 0; (entry = map_next(&w->routes, &at)) != NULL;) {
-        struct world_route *route = entry->value;
-
-        route->put_ticket = 0;
-        route->put_ms = 0;
-    }
-    for (size_t at = 0; (entry = map_next(&w->books, &at)) != NULL;) {
-        struct world_book *book = entry->value;
-
-        book->put_ticket = 0;
-        book->post_ticket = 0;
-        book->put_ms = 0;
-    }
-}
-
 /* --- creations under way ---------------------------------------------------------------------- */
 
 struct world_create *world_create_find(const struct world_model *m, struct str name)

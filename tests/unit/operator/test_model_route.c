@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ModelRoutes on a calm simulated cluster: what their status says, and what gateways get. */
-#include "cmocka_plain.h"
+#include "reconcile_play.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,42 +8,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "crd/model_route.h"
-#include "operator/reconcile/reconciler.h"
-#include "operator/sim/sim.h"
-
-enum { SECOND = 1000 };
-
-struct fixture {
-    struct sim *sim;
-    struct reconciler *r;
-    struct arena arena;
-};
-
-static void begin(struct fixture *f)
-{
-    static const struct sim_options options = {
-        .seed = 1,
-        .start_ms = 300,
-        .load_ms = 500,
-        .api_ms = 5,
-        .watch_ms = 10,
-        .wall_ms = 1795000000000,
-        .gateways = 2,
-    };
-
-    assert_int_equal(sim_new(&f->sim, &options, NULL), 0);
-    assert_int_equal(reconciler_new(&f->r, sim_platform(f->sim), NULL), 0);
-    arena_init(&f->arena, 16 << 20);
-    sim_start(f->sim);
-}
-
-static void end(struct fixture *f)
-{
-    assert_null(sim_violation(f->sim));
-    reconciler_free(f->r);
-    sim_free(f->sim);
-    arena_fini(&f->arena);
-}
 
 static void apply(struct fixture *f, const char *kind, const char *name_space, const char *name,
                   const char *spec)
@@ -60,14 +24,14 @@ static void apply(struct fixture *f, const char *kind, const char *name_space, c
     sim_run(f->sim, SECOND);
 }
 
-#define WEIGHTS "\"model\":{\"uri\":\"file:///models/brook\"}"
+#define MODEL "\"model\":{" WEIGHTS "}"
 
 static void apply_model(struct fixture *f, const char *name_space, const char *name,
                         const char *more)
 {
     char spec[512];
 
-    snprintf(spec, sizeof(spec), WEIGHTS "%s", more);
+    snprintf(spec, sizeof(spec), MODEL "%s", more);
     apply(f, "ModelDeployment", name_space, name, spec);
 }
 
@@ -106,7 +70,7 @@ static void a_route_reaches_the_gateways(void **state)
     const struct routes_route *route;
 
     (void)state;
-    begin(&f);
+    play_begin(&f);
     apply_model(&f, "team", "old", "");
     apply_model(&f, "team", "new", "");
     apply_model(&f, "team", "small", "");
@@ -131,7 +95,7 @@ static void a_route_reaches_the_gateways(void **state)
     sim_delete(f.sim, KEY);
     sim_run(f.sim, SECOND);
     assert_int_equal(sim_routes(f.sim)->route_count, 0);
-    end(&f);
+    play_end(&f);
 }
 
 static void a_missing_target_is_said_and_found_later(void **state)
@@ -139,7 +103,7 @@ static void a_missing_target_is_said_and_found_later(void **state)
     struct fixture f = {0};
 
     (void)state;
-    begin(&f);
+    play_begin(&f);
     apply(&f, "ModelRoute", "team", "chat", "\"targets\":[{\"model\":\"brook\"}]");
     assert_int_equal(only_route(&f)->target_count, 0);
     expect(&f, KEY, "Ready", CRD_FALSE, "there is no ModelDeployment team/brook: create it");
@@ -151,7 +115,7 @@ static void a_missing_target_is_said_and_found_later(void **state)
     sim_run(f.sim, SECOND);
     assert_int_equal(only_route(&f)->target_count, 0);
     expect(&f, KEY, "Ready", CRD_FALSE, "there is no ModelDeployment team/brook");
-    end(&f);
+    play_end(&f);
 }
 
 static void a_foreign_target_must_permit_it(void **state)
@@ -159,7 +123,7 @@ static void a_foreign_target_must_permit_it(void **state)
     struct fixture f = {0};
 
     (void)state;
-    begin(&f);
+    play_begin(&f);
     apply_model(&f, "other", "big", "");
     apply(&f, "ModelRoute", "team", "chat", "\"targets\":[{\"model\":\"other/big\"}]");
     assert_int_equal(only_route(&f)->target_count, 0);
@@ -175,7 +139,7 @@ static void a_foreign_target_must_permit_it(void **state)
     assert_int_equal(only_route(&f)->target_count, 0);
     apply_model(&f, "other", "big", ",\"routing\":{\"fromNamespaces\":[\"*\"]}");
     assert_int_equal(only_route(&f)->target_count, 1);
-    end(&f);
+    play_end(&f);
 }
 
 /* Routes and models share the short names: the oldest claim wins. */
@@ -184,7 +148,7 @@ static void a_route_and_a_model_contend_for_a_name(void **state)
     struct fixture f = {0};
 
     (void)state;
-    begin(&f);
+    play_begin(&f);
     apply_model(&f, "team", "brook", "");
     apply(&f, "ModelRoute", "team", "chat",
           "\"name\":\"brook\",\"targets\":[{\"model\":\"brook\"}]");
@@ -199,7 +163,7 @@ static void a_route_and_a_model_contend_for_a_name(void **state)
     assert_true(str_is(only_route(&f)->short_name, "brook"));
     apply_model(&f, "team", "brook", "");
     assert_int_equal(sim_routes(f.sim)->models[0].short_name.len, 0);
-    end(&f);
+    play_end(&f);
 }
 
 /* A new operator finds the status as it left it, and writes nothing. */
@@ -209,7 +173,7 @@ static void a_restart_changes_nothing(void **state)
     char version[32];
 
     (void)state;
-    begin(&f);
+    play_begin(&f);
     apply_model(&f, "team", "brook", "");
     apply(&f, "ModelRoute", "team", "chat", "\"targets\":[{\"model\":\"brook\"}]");
     sim_run(f.sim, 60 * SECOND);
@@ -222,7 +186,7 @@ static void a_restart_changes_nothing(void **state)
     sim_run(f.sim, 60 * SECOND);
     assert_string_equal(sim_object(f.sim, KEY)->resource_version, version);
     assert_int_equal(only_route(&f)->target_count, 1);
-    end(&f);
+    play_end(&f);
 }
 
 int main(void)
