@@ -25,7 +25,8 @@ import contents  # noqa: E402
 
 CACHE = binaries.CACHE.parent / "dockerfile"
 SUITE = "trixie"
-BASE = f"docker.io/library/debian:{SUITE}-slim"
+# A name without a host is looked for here first.
+BASE = f"localhost/debian:{SUITE}-slim"
 TOOLS = "localhost/spate-tools"
 # As Debian's slim images leave documents out, and keep licences.
 SLIM = "path-exclude /usr/share/doc/*\npath-include /usr/share/doc/*/copyright\npath-exclude /usr/share/man/*\n"
