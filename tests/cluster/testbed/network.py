@@ -8,6 +8,7 @@ from . import machine as machines
 from . import plan as plans
 
 BRIDGE = "br0"
+BRIDGE_ADDRESS = "02:00:00:00:00:01"
 LINK_S = 10
 
 
@@ -31,7 +32,9 @@ def link_exists(name):
 def connect_control_plane(plan, pid):
     """The bridge, its address, and the host's link: the host reaches machines and pods by it, and nothing else changes."""
     ip("link", "set", "lo", "up", inside=pid)
-    ip("link", "add", BRIDGE, "type", "bridge", inside=pid)
+    # A bridge without an address of its own takes one of its ports': it would change with the nodes, and whoever has learnt the
+    # earlier one would not reach the API server for up to a minute.
+    ip("link", "add", BRIDGE, "address", BRIDGE_ADDRESS, "type", "bridge", inside=pid)
     ip("address", "add", f"{plan.control_plane_address}/24", "dev", BRIDGE, inside=pid)
     ip("link", "set", BRIDGE, "up", inside=pid)
     set_forwarding(pid)
@@ -54,7 +57,9 @@ def connect_node(plan, node, pid):
     """One link to the bridge, and a way to the pods of each other node."""
     control_plane = machines.Machine(plan, plans.CONTROL_PLANE).pid
     remove_node_link(node, control_plane)
-    ip("link", "add", node.name, "type", "veth", "peer", "name", "eth0", "netns", pid, inside=control_plane)
+    # The same address each time it is on, as a machine has: others have learnt it.
+    address = f"02:00:00:00:01:{plans.NODES.index(node):02x}"
+    ip("link", "add", node.name, "type", "veth", "peer", "name", "eth0", "address", address, "netns", pid, inside=control_plane)
     ip("link", "set", node.name, "master", BRIDGE, "up", inside=control_plane)
     ip("link", "set", "lo", "up", inside=pid)
     ip("link", "set", "eth0", "up", inside=pid)
