@@ -133,7 +133,7 @@ void kube_lead_close(struct kube *kube)
 
     if (kube->elector == NULL)
         return;
-    if (kube_lease_leading(kube_elector_lease(kube->elector))) {
+    if (kube_lease_may_be_ours(kube_elector_lease(kube->elector))) {
         kube_lease_release(kube_elector_lease(kube->elector), released, &done);
         while (!done && clock_mono_ms(kube->platform.clock) < until_ms)
             loop_turn(kube->loop, 10);

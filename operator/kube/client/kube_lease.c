@@ -385,9 +385,11 @@ void kube_lease_on_wake(struct kube_lease *l)
 
 /* --- asking ----------------------------------------------------------------------------------- */
 
-bool kube_lease_leading(const struct kube_lease *l)
+bool kube_lease_may_be_ours(const struct kube_lease *l)
 {
-    return l->leading;
+    bool writing = l->request == REQUEST_CREATE || l->request == REQUEST_WRITE;
+
+    return l->leading || writing || is_ours(l);
 }
 
 int64_t kube_lease_sure_ms(const struct kube_lease *l)
