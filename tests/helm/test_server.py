@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 import subprocess
+import time
 import unittest
 
 import combinations
@@ -14,6 +15,7 @@ import rig
 # crd/yaml/GROUP_RESOURCES.yaml
 DEFINITIONS = {".".join(reversed(path.stem.split("_"))) for path in (rig.ROOT / "crd" / "yaml").iterdir()}
 GONE_S = 60
+DEFINITIONS_GONE_S = 180  # the API server looks every 5 s, and after a minute without success at growing intervals
 RBAC_PAGE = rig.ROOT / "docs" / "kubernetes" / "rbac.md"
 
 
@@ -117,7 +119,14 @@ class Install(rig.Server):
             self.kubectl("apply", "-f", "-", text=model(self.namespace))
             self.helm(version, "upgrade", "spate", rig.CHART, "--namespace", self.namespace, values={"crds": {"keep": False}})
             self.helm(version, "uninstall", "spate", "--namespace", self.namespace)
-            rig.wait_for(lambda: not self.definitions(), GONE_S, "the definitions being gone")
+            self.wait_definitions_gone()
+
+    def wait_definitions_gone(self):
+        end = time.monotonic() + DEFINITIONS_GONE_S
+        while left := [item for item in self.get("crd")["items"] if item["metadata"]["name"] in DEFINITIONS]:
+            why = {item["metadata"]["name"]: item["status"]["conditions"] for item in left}
+            self.assertLess(time.monotonic(), end, f"definitions are still there: {json.dumps(why)}")
+            time.sleep(0.2)
 
     def test_nothing_is_left_but_what_is_to_be_kept(self):
         before = self.everything()

@@ -6,13 +6,14 @@ import contextlib
 import http.client
 import json
 import pathlib
+import select
 import socket
 import ssl
 import tempfile
 import threading
 
 READ_BYTES = 1 << 16
-HEAD_MAX = 1 << 20
+HEAD_END = b"\r\n\r\n"
 
 
 class Api:
@@ -89,16 +90,32 @@ class Proxy:
                 threading.Thread(target=self.serve, args=(client,), daemon=True).start()
 
     def serve(self, client):
+        """One thread for both ways: two must not use one connection of TLS at a time."""
         with contextlib.suppress(OSError), client, self.api.connect() as server:
-            server.settimeout(None)
-            threading.Thread(target=pump, args=(server, client), daemon=True).start()
-            with client.makefile("rb") as requests:
-                while head := read_head(requests):
-                    body = requests.read(length_of(head))
-                    self.maybe_hold(head, body)
-                    server.sendall(head + body)
+            server.setblocking(False)
+            requests = b""
+            while True:
+                readable, _, _ = select.select([client, server], [], [])
+                if server in readable and not pass_answer(server, client):
+                    return
+                if client in readable:
+                    data = client.recv(READ_BYTES)
+                    if not data:
+                        return
+                    requests = self.pass_requests(requests + data, server)
 
-    def maybe_hold(self, head, body):
+    def pass_requests(self, data, server):
+        """Those that are whole. Returns the rest."""
+        while (size := request_size(data)) is not None and len(data) >= size:
+            self.maybe_hold(data[:size])
+            server.setblocking(True)
+            server.sendall(data[:size])
+            server.setblocking(False)
+            data = data[size:]
+        return data
+
+    def maybe_hold(self, request):
+        head, _, body = request.partition(HEAD_END)
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
         if self.matches is None or not self.matches(method, path):
             return
@@ -113,28 +130,24 @@ class Proxy:
         self.listener.close()
 
 
-def pump(server, client):
-    with contextlib.suppress(OSError):
-        while data := server.recv(READ_BYTES):
-            client.sendall(data)
-    with contextlib.suppress(OSError):
-        client.shutdown(socket.SHUT_RDWR)
+def pass_answer(server, client):
+    """What has come of it. False: that was all."""
+    while True:
+        try:
+            data = server.recv(READ_BYTES)
+        except ssl.SSLWantReadError:
+            return True
+        if not data:
+            return False
+        client.sendall(data)
 
 
-def read_head(requests):
-    """The first lines of a request, to the empty one; empty at the end of the connection."""
-    head = b""
-    while line := requests.readline(HEAD_MAX):
-        head += line
-        if line == b"\r\n":
-            assert b"transfer-encoding" not in head.lower(), "this proxy knows bodies of a given length only"
-            return head
-    return b""
-
-
-def length_of(head):
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return int(value)
-    return 0
+def request_size(data):
+    """Of the first request, head and body; None: its head has not come yet."""
+    head, end, _ = data.partition(HEAD_END)
+    if not end:
+        return None
+    lines = head.lower().split(b"\r\n")
+    assert not any(line.startswith(b"transfer-encoding") for line in lines), "this proxy knows bodies of a given length only"
+    lengths = [int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")]
+    return len(head) + len(HEAD_END) + sum(lengths)

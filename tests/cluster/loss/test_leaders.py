@@ -65,6 +65,15 @@ class Leaders(unittest.TestCase):
         self.system.apply(self.system.model("brook", self.kube.namespace, mode="Manual", replicas=1, maxReplicas=4))
         self.wait_size(1)
 
+    def run(self, result=None):
+        """What the programs said goes with the cluster: here it is, when a test fails."""
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            for program in self.system.programs.values():
+                print(f"--- the end of {program.log.name} ---\n{program.last_words()}", flush=True)
+        return result
+
     def clear(self):
         self.pods.ended = True
         self.kube.run("delete", "modeldeployment", "--all", "--wait=true")
@@ -165,7 +174,6 @@ class Leaders(unittest.TestCase):
         self.scale(2)
         held = between.wait_held(PATIENCE_S)
         old.signal(signal.SIGSTOP)
-        self.addCleanup(old.stop)
         name = held.object["metadata"]["name"]
         self.assertEqual([row["name"] for row in self.status()["pendingCreates"]], [name])
         self.assertNotIn(name, self.pods.uids)
@@ -177,10 +185,14 @@ class Leaders(unittest.TestCase):
     def lead_through(self, between):
         self.system.programs["second"].stop()
         self.system.programs["first"].stop()
+        epoch = self.routes.epoch
         config = between.write_kubeconfig(self.system.folder / "proxy.kubeconfig")
         old = self.system.start_operator("first", "--kubeconfig", str(config))
-        wait_for(lambda: self.system.holder() == "first", 30, "the lead of the one behind the proxy")
+        self.addCleanup(old.stop)  # the next test's are not behind a proxy
+        self.system.make_operator_service(old)
+        wait_for(lambda: self.routes.epoch > epoch, 30, "routes of the one behind the proxy")
         self.start_both()
+        self.assertEqual(self.system.holder(), "first")
         self.wait_size(1)
         wait_for(lambda: self.ready("second"), 30, "a standby that is ready")
         return old
@@ -189,7 +201,6 @@ class Leaders(unittest.TestCase):
         old.signal(signal.SIGCONT)
         time.sleep(QUIET_S)
         self.assertEqual(self.system.holder(), "second")
-        old.stop()  # the next test's are not behind a proxy
 
     def test_a_creation_that_comes_late(self):
         """The new leader has made that pod itself: there is one, and it stays."""

@@ -22,6 +22,7 @@ NAMESPACE = "spate-system"
 TAG = "test"
 BROOK = f"oci://{product.image('brook', TAG)}"
 AUDIENCE = "spate-operator"
+LAST_WORDS = 4000
 
 
 class Program:
@@ -37,7 +38,10 @@ class Program:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         wait_for(lambda: self.address_file.exists() or self.process.poll() is not None, 60, name)
         if self.process.poll() is not None:
-            raise AssertionError(f"{name} did not start:\n{self.log.read_text()[-2000:]}")
+            raise AssertionError(f"{name} did not start:\n{self.last_words()}")
+
+    def last_words(self):
+        return self.log.read_text(errors="replace")[-LAST_WORDS:]
 
     @property
     def address(self):

@@ -25,7 +25,7 @@ REGISTRY = {"registry.example/spate": "spate.invalid"}
 CROWD_KEY = "sk-test-crowd"
 NAMESPACE, ELSEWHERE, MODELS = "spate", "elsewhere", "team-a"
 READY_S = 90
-GONE_S = 90
+GONE_S = 180
 SHIPPED_S = 60  # for the usage of the last answers to come to the ledger
 DEFINITIONS = ("modeldeployments", "modelroutes", "pricebooks", "tenants")
 
