@@ -75,7 +75,8 @@ void kube_lease_release(struct kube_lease *l, void (*done)(void *user), void *us
 void kube_lease_on_done(struct kube_lease *l, const struct kube_answer *answer);
 void kube_lease_on_wake(struct kube_lease *l);
 
-/* Whether there may be something to give up: we lead, or what we wrote in order to may count yet. */
+/* Whether there may be something to give up: we lead, or what we wrote in order to may count yet.
+ */
 bool kube_lease_may_be_ours(const struct kube_lease *l);
 /* For how long from now no other process can have begun to lead (margin taken off); 0 if we do not
  * lead. The fence: send a write only if this is longer than the write may take. Reads the clock. */

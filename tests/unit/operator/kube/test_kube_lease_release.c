@@ -94,7 +94,8 @@ static void what_is_not_ours_is_not_released(void **state)
     server_free(&s);
 }
 
-/* It ends in the moment in which it takes the lease over: the next one need not wait for its end. */
+/* It ends in the moment in which it takes the lease over: the next one need not wait for its end.
+ */
 static void what_may_be_ours_is_released(void **state)
 {
     struct server s = {0};
