@@ -136,6 +136,11 @@ void flight_attempt_start(struct flight *f, struct gw_pod *pod);
 void flight_attempt_drop(struct flight *f);
 /* The pod is given up: its record is closed, the flight goes back to the queue. */
 void flight_attempt_broken(struct flight *f, const char *reason);
+
+/* flight_stream.c: what the pod says. An sse_fn; an error breaks the attempt. */
+int flight_stream_event(void *object, const struct sse_event *event);
+
+/* flight_cancel.c: tells the pod that nobody waits. May be called again. */
 void flight_attempt_cancel(struct flight *f);
 
 /* flight_usage.c: the records. */
