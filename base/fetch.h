@@ -12,6 +12,9 @@
 #include "base/http.h"
 #include "base/loop.h"
 
+/* The other machine does not answer the kernel either for so long: the connection is given up. */
+enum { FETCH_DEAD_PEER_MS = 30 * 1000 };
+
 struct fetcher;
 struct fetch;
 

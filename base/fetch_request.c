@@ -5,11 +5,19 @@
  */
 #include "base/fetch_request.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/mem.h"
 
-enum { DEFAULT_CONNECT_TIMEOUT_MS = 10000, STALL_BYTES_PER_S = 1, MS_PER_S = 1000 };
+enum {
+    DEFAULT_CONNECT_TIMEOUT_MS = 10000,
+    STALL_BYTES_PER_S = 1,
+    MS_PER_S = 1000,
+    KEEPALIVE_S = 5,
+};
 
 static int add_field(struct curl_slist **fields, const char *line, struct err *err)
 {
@@ -92,6 +100,28 @@ static void set_times(CURL *easy, const struct fetch_options *o)
     (void)curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)stall_s);
 }
 
+/* A machine that is gone without a word must not be waited for: the kernel asks it in silences, and
+ * gives up the connection when it does not answer. */
+static int set_socket(void *user, curl_socket_t fd, curlsocktype purpose)
+{
+    static const struct {
+        int level, name, value;
+    } settings[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S},
+        {IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_S},
+        {IPPROTO_TCP, TCP_USER_TIMEOUT, FETCH_DEAD_PEER_MS},
+    };
+
+    (void)user;
+    (void)purpose;
+    /* On a socket that is no TCP they fail, and are not needed. */
+    for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
+        (void)setsockopt(fd, settings[i].level, settings[i].name, &settings[i].value,
+                         sizeof(settings[i].value));
+    return CURL_SOCKOPT_OK;
+}
+
 /* Returns the first failure; setting a number can not fail. */
 static CURLcode set_texts(CURL *easy, const struct fetch_options *o)
 {
@@ -155,6 +185,7 @@ int fetch_set_up(CURL *easy, struct curl_slist **fields, const char *body,
     (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, *fields);
     (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, set_socket);
     (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, o->max_redirects > 0 ? 1L : 0L);
     (void)curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)o->max_redirects);
     return 0;

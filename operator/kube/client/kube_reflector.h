@@ -41,7 +41,7 @@ struct kube_reflector_io {
 struct kube_reflector_times {
     uint64_t watch_ms;       /* asked of the server for a watch: between this and twice it; 300 s */
     uint64_t watch_grace_ms; /* we end it ourselves so long after that; 10 s */
-    uint64_t idle_ms;        /* silence after which a watch is opened anew; 150 s */
+    uint64_t idle_ms;        /* silence after which a watch is opened anew; 90 s */
     uint64_t list_idle_ms;   /* the same for a list; 60 s */
     uint64_t stream_list_ms; /* a streaming list has ended its initial set by then; 10 s */
     uint64_t backoff_first_ms, backoff_max_ms; /* 800 ms, 30 s */

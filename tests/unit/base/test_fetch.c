@@ -2,13 +2,16 @@
 /* libcurl in the loop, against our server: methods, limits, redirects, tokens, cancelling. */
 #include "http_fixture.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/fetch.h"
 #include "base/mem.h"
 
-enum { BODY_MAX = 64 * 1024 * 1024, BIG = 3 * 1024 * 1024 };
+enum { BODY_MAX = 64 * 1024 * 1024, BIG = 3 * 1024 * 1024, DESCRIPTORS = 1024 };
 
 static int echo_to(struct http_exchange *x)
 {
@@ -95,6 +98,7 @@ struct server {
     struct fixture f;
     struct silent silent;
     char url[64];
+    bool looked; /* at the socket of the client */
 };
 
 static void start(struct server *s)
@@ -203,6 +207,63 @@ static void names_itself_and_unpacks(void **state)
                                                         .max_bytes = 100},
                                 &body, &err),
                      -ERR_LIMIT);
+    stop(&s);
+}
+
+/* libcurl's end of the connection to that port; both ends are in this process. */
+static int client_socket(int port)
+{
+    for (int fd = 0; fd < DESCRIPTORS; fd++) {
+        struct sockaddr_in peer = {0};
+        socklen_t size = sizeof(peer);
+
+        if (getpeername(fd, (struct sockaddr *)&peer, &size) == 0 && peer.sin_family == AF_INET &&
+            ntohs(peer.sin_port) == port)
+            return fd;
+    }
+    fail_msg("no socket is connected to port %d", port);
+    return -1;
+}
+
+static int setting(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, level, name, &value, &size), 0);
+    return value;
+}
+
+static int look_at_socket(void *user, int status, struct str bytes)
+{
+    struct server *s = user;
+    int fd = client_socket(s->f.port);
+
+    (void)status;
+    (void)bytes;
+    assert_int_equal(setting(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_in_range(setting(fd, IPPROTO_TCP, TCP_KEEPIDLE), 1, 10);
+    assert_in_range(setting(fd, IPPROTO_TCP, TCP_KEEPINTVL), 1, 10);
+    assert_int_equal(setting(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), FETCH_DEAD_PEER_MS);
+    s->looked = true;
+    return 0;
+}
+
+static void asks_whether_its_peer_is_there(void **state)
+{
+    CLEANUP(buf_fini) struct buf body = {0};
+    struct server s;
+
+    (void)state;
+    buf_init(&body, BODY_MAX);
+    start(&s);
+    s.looked = false;
+    assert_int_equal(fetch_wait(&(struct fetch_options){.url = url(&s, "/agent"),
+                                                        .on_data = look_at_socket,
+                                                        .user = &s},
+                                &body, NULL),
+                     200);
+    assert_true(s.looked);
     stop(&s);
 }
 
@@ -369,7 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fetches),           cmocka_unit_test(names_itself_and_unpacks),
         cmocka_unit_test(shows_headers),     cmocka_unit_test(reports_failures),
-        cmocka_unit_test(runs_many_at_once),
+        cmocka_unit_test(runs_many_at_once), cmocka_unit_test(asks_whether_its_peer_is_there),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

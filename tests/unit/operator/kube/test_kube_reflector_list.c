@@ -56,7 +56,7 @@ static void streams_a_list(void **state)
     play_changed(&p, "");
     play_bookmark(&p, "10", true);
     assert_int_equal(p.synced, 1);
-    assert_int_equal(p.wake_ms, clock_mono_ms(&p.clock.clock) + 150000);
+    assert_int_equal(p.wake_ms, clock_mono_ms(&p.clock.clock) + 90000);
     assert_int_equal(kube_store_count(p.store), 2);
     play_event(&p, "MODIFIED", "a", "11"); /* the same stream goes on as the watch */
     assert_int_equal(p.gets, 1);
