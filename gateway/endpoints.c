@@ -263,6 +263,14 @@ static void call_route(struct gateway *g, struct http_exchange *x, const struct 
     }
 }
 
+void gateway_handle_metrics(struct http_exchange *x, void *user)
+{
+    if (str_is(x->path, "/metrics") && str_is(x->method, "GET"))
+        expose_metrics(user, x);
+    else
+        http_respond(x, 404, "text/plain", STR("GET /metrics is all there is here\n"));
+}
+
 void gateway_handle(struct http_exchange *x, void *user)
 {
     struct gateway *g = user;
@@ -271,7 +279,7 @@ void gateway_handle(struct http_exchange *x, void *user)
     struct openai_error error;
 
     set_request_id(g, x);
-    if (route.id == ROUTE_NONE) {
+    if (route.id == ROUTE_NONE || (route.id == ROUTE_METRICS && g->metrics_server != NULL)) {
         openai_error_set(&error, OPENAI_NO_ROUTE, NULL,
                          "no such path: %.*s; use /v1/chat/completions, /v1/completions or "
                          "/v1/models",

@@ -123,6 +123,23 @@ static int start_shipping(struct gateway *g, struct err *err)
     return ship_new(&g->ship, &options, err);
 }
 
+static int listen_for_metrics(struct gateway *g, struct err *err)
+{
+    const struct http_server_options options = {.handler = gateway_handle_metrics, .user = g};
+    int r;
+
+    if (g->settings->metrics_listen == NULL)
+        return 0;
+    r = http_server_new(&g->metrics_server, &g->loop, &options, err);
+    if (r == 0)
+        r = http_server_listen(g->metrics_server, g->settings->metrics_listen, err);
+    if (r < 0)
+        return r;
+    log_info("metrics are served", LOG_STR("listen", g->settings->metrics_listen),
+             LOG_I64("port", r));
+    return 0;
+}
+
 static int listen_and_tell(struct gateway *g, struct err *err)
 {
     struct http_server_options options = {
@@ -175,7 +192,8 @@ static int start(struct gateway *g, struct err *err)
         (r = control_new(&g->control, g, err)) < 0 || (r = start_shipping(g, err)) < 0)
         return r;
     loop_timer_start(&g->loop, &g->sweep, GATEWAY_SWEEP_MS);
-    return listen_and_tell(g, err);
+    r = listen_for_metrics(g, err);
+    return r < 0 ? r : listen_and_tell(g, err);
 }
 
 /* What is still in flight is cut off: its clients see a broken connection, its agents keep the

@@ -38,6 +38,7 @@ struct gateway_settings {
     const char *credential_file;
     const char *ledger_url;
     const char *listen;
+    const char *metrics_listen; /* NULL: /metrics is where clients are */
     const char *name;
     int64_t collect_after_ms;
     int64_t drain_ms;
@@ -51,6 +52,7 @@ struct gateway {
     const struct clock *clock;
     const struct rng *rng;
     struct http_server *server;
+    struct http_server *metrics_server; /* NULL: see above */
     struct http_client *client;
     struct fetcher *fetcher;
     struct metrics *metrics;
@@ -72,6 +74,8 @@ struct gateway {
 
 int gateway_run(const struct gateway_settings *settings);
 void gateway_handle(struct http_exchange *x, void *user);
+/* Of the address for metrics alone. */
+void gateway_handle_metrics(struct http_exchange *x, void *user);
 void gateway_respond_error(struct http_exchange *x, const struct openai_error *error,
                            int64_t retry_after_ms);
 /* The load of this model changed: the operator hears of it within LOAD_PUSH_MS. */

@@ -48,6 +48,13 @@ static const struct arg_option options[] = {
         .help = "address to listen on",
     },
     {
+        .name = "metrics-listen",
+        .kind = ARG_ADDRESS,
+        .offset = offsetof(struct gateway_settings, metrics_listen),
+        .value_name = "ADDRESS",
+        .help = "address for /metrics alone, which clients then do not reach",
+    },
+    {
         .name = "name",
         .kind = ARG_TEXT,
         .offset = offsetof(struct gateway_settings, name),

@@ -10,6 +10,14 @@
 #include DOCS_OPTIONS_HEADER
 #include DOCS_METRICS_HEADER
 #include "base/mem.h"
+#ifdef DOCS_OTHER_HEADER
+#include DOCS_OTHER_HEADER
+#endif
+
+/* DOCS_OTHER_TABLES: TABLE(name) TABLE(name) ... */
+#define TABLE(name)                                                                                \
+    buf_append_char(&page, '\n');                                                                  \
+    metrics_document(name, ARRAY_COUNT(name), &page);
 
 enum { PAGE_MAX = 1 << 20 };
 
@@ -23,9 +31,8 @@ int main(int argc, char **argv)
     } else if (argc == 2 && strcmp(argv[1], "metrics") == 0) {
         buf_printf(&page, "## %s\n\n", DOCS_COMMAND.name);
         metrics_document(DOCS_TABLE, DOCS_TABLE_COUNT, &page);
-#ifdef DOCS_OTHER_TABLE
-        buf_append_char(&page, '\n');
-        metrics_document(DOCS_OTHER_TABLE, ARRAY_COUNT(DOCS_OTHER_TABLE), &page);
+#ifdef DOCS_OTHER_TABLES
+        DOCS_OTHER_TABLES
 #endif
     } else {
         fprintf(stderr, "usage: %s (options | metrics)\n", argv[0]);

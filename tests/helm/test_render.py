@@ -100,8 +100,29 @@ class Render(unittest.TestCase):
             self.assertEqual(len(ingress), 1)
             self.assertEqual({peer["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for peer in ingress[0]["from"]},
                              callers)
+        clients, = policies["spate-gateway"]["ingress"]
+        self.assertEqual(clients, {"ports": [{"port": 8080, "protocol": "TCP"}]}, "everyone, but for metrics nobody")
         self.assertEqual(policies["spate-agents"]["egress"], [])
         self.assertEqual(policies["spate-ledger"]["egress"], [])
+
+    def test_clients_do_not_reach_metrics(self):
+        """They name all tenants. The monitor and the policy know another port, which the Service of clients does not have."""
+        scraper = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
+        found = self.objects({"networkPolicy": {"scrapers": [scraper], "clients": [{"podSelector": {}}]},
+                              "metrics": {"serviceMonitor": {"enabled": True}}})
+        by_kind = {(item["kind"], item["metadata"]["name"]): item for item in found}
+        container, = by_kind["StatefulSet", "spate-gateway"]["spec"]["template"]["spec"]["containers"]
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        self.assertIn(f"--metrics-listen=0.0.0.0:{ports['metrics']}", container["args"])
+        self.assertEqual([port["name"] for port in by_kind["Service", "spate-gateway"]["spec"]["ports"]], ["http"])
+        monitor, service = by_kind["ServiceMonitor", "spate-gateway"]["spec"], by_kind["Service", "spate-gateway-pods"]
+        self.assertEqual(monitor["endpoints"][0]["port"], "metrics")
+        self.assertIn("metrics", [port["name"] for port in service["spec"]["ports"]])
+        self.assertEqual(monitor["selector"]["matchExpressions"][0]["operator"], "Exists")
+        self.assertIn(monitor["selector"]["matchExpressions"][0]["key"], service["metadata"]["labels"])
+        rules = {rule["ports"][0]["port"]: rule["from"] for rule in by_kind["NetworkPolicy", "spate-gateway"]["spec"]["ingress"]}
+        self.assertEqual(rules[ports["metrics"]], [scraper])
+        self.assertNotIn(scraper, rules[ports["http"]])
 
     def test_policies_choose_the_pods_of_the_chart(self):
         found = self.objects()

@@ -68,7 +68,7 @@ annotations:
 
 {{/* The ports of the programs. The agent's is the one that the operator gives to the pods it makes. */}}
 {{- define "spate.port" -}}
-{{ get (dict "operator" "7001" "gateway" "8080" "ledger" "7002" "agent" "8000") . }}
+{{ get (dict "operator" "7001" "gateway" "8080" "ledger" "7002" "agent" "8000" "metrics" "9090") . }}
 {{- end }}
 
 {{/* The namespace of the test's model. */}}

@@ -117,6 +117,9 @@ securityContext:
   {{- include "spate.containerSecurity" . | nindent 2 }}
 ports:
   - {name: http, containerPort: {{ include "spate.port" .component }}, protocol: TCP}
+  {{- if eq .component "gateway" }}
+  - {name: metrics, containerPort: {{ include "spate.port" "metrics" }}, protocol: TCP}
+  {{- end }}
 env:
   {{- $fields := dict "POD_NAME" "metadata.name" "POD_NAMESPACE" "metadata.namespace" "POD_IP" "status.podIP" "NODE_NAME" "spec.nodeName" }}
   {{- range $name, $path := $fields }}

@@ -16,7 +16,7 @@ enum { US_PER_S = 1000000, US_PER_MS = 1000 };
 const struct metric_info kube_api_metric_table[KUBE_API_METRIC_COUNT] = {
     {.name = "rest_client_requests_total",
      .type = METRIC_COUNTER,
-     .help = "Requests to the API server, by status (<error>: no answer), method and host.",
+     .help = "Requests to the API server, by status (`<error>`: no answer), method and host.",
      .labels = {"code", "method", "host"}},
     {.name = "spate_kube_requests_refused_total",
      .type = METRIC_COUNTER,

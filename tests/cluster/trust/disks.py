@@ -6,6 +6,7 @@ import os
 import pathlib
 import unittest
 
+from foreign import declared_port
 from shared import MODEL, product, rig, system
 
 GATEWAY = "spate-gateway-1"
@@ -65,7 +66,7 @@ class Disks(unittest.TestCase):
         with open(disk / "filler", "wb") as filler:
             os.posix_fallocate(filler.fileno(), 0, ROOM_MIB << 20)
         self.restart()
-        address = f"{self.pod()['status']['podIP']}:{port_of(self.pod())}"
+        address = f"{self.pod()['status']['podIP']}:{declared_port(self.pod(), 'http')}"
         rig.wait_for(lambda: self.ask(address) == (503, "usage_log_full"), WAIT_S, "its refusal")
         words = self.said("the usage log can't be written")
         print(words)
@@ -78,7 +79,3 @@ class Disks(unittest.TestCase):
         rig.wait_for(lambda: self.ask(address)[0] == 200, WAIT_S, "its going on by itself")
         self.assertIsNotNone(self.said("the usage log can be written again"))
         rig.wait_for(lambda: self.charged() == self.tokens, WAIT_S, f"the books to say {self.tokens} tokens, each once")
-
-
-def port_of(pod):
-    return next(port["containerPort"] for container in pod["spec"]["containers"] for port in container["ports"] if port["name"] == "http")

@@ -57,5 +57,10 @@ def declared_ports(pod):
     return {port["containerPort"] for container in pod["spec"]["containers"] for port in container.get("ports", ())}
 
 
+def declared_port(pod, name):
+    return next(port["containerPort"] for container in pod["spec"]["containers"] for port in container.get("ports", ())
+                if port["name"] == name)
+
+
 def bearer(token):
     return {"authorization": f"Bearer {token}"}

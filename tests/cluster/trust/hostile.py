@@ -127,9 +127,10 @@ class Hostile(unittest.TestCase):
         for program, name, pod in system.pods():
             log = system.release.kubectl("logs", "-n", pod["metadata"]["namespace"], name, check=False)
             self.look_at_log(program, log)
-        for program, addresses in system.addresses().items():
+        for program, addresses in system.metrics_addresses().items():
             for address in addresses:
-                (_, text), = system.foreign.call({"address": address, "method": "GET", "path": "/metrics"})
+                (status, text), = system.foreign.call({"address": address, "method": "GET", "path": "/metrics"})
+                self.assertEqual(status, 200, f"metrics of {program}")
                 for line in text.splitlines():
                     if not line.startswith("# "):
                         self.assertRegex(line, LABEL, f"metrics of {program} after {what}")

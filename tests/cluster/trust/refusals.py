@@ -11,10 +11,12 @@ from shared import MODEL, product, system
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "X")
 # What answers without a credential. Whoever adds a path to a program adds it here, or it is refused.
-PROBES = {"/health", "/ready", "/live", "/ping", "/version", "/metrics", "/health/ready", "/health/live"}
+PROBES = {"/health", "/ready", "/live", "/ping", "/version", "/health/ready", "/health/live"}
 OPEN = {"operator": {"/health", "/ready", "/metrics"}, "ledger": {"/health", "/metrics"},
         "agent": {"/health", "/ready", "/v1/health/ready", "/v1/health/live", "/live", "/ping", "/version", "/metrics"},
         "gateway": {prefix + path for prefix in ("", "/v1", "/beta", "/beta/v1") for path in PROBES}}
+# Not where clients are: at a port that has nothing else.
+MOVED = {prefix + "/metrics" for prefix in ("", "/v1", "/beta", "/beta/v1")}
 CHAT = {"model": MODEL, "messages": [{"role": "user", "content": "What is 345 + 678?"}], "max_tokens": 4}
 # Not one of them may be taken for a path that it resembles.
 DISGUISES = ("/{path}", "{path}/", "{path}?", "{path}?a=/health", "/health/..{path}", "/metrics/../..{path}", "/./{bare}", "{escaped}",
@@ -61,8 +63,15 @@ class Refusals(unittest.TestCase):
                      for route in self.closed(program) for method in METHODS]
             answers = system.foreign.call(*(request(address, method, route.path, credential) for _, address, method, route in asked))
             for (program, _, method, route), (status, text) in zip(asked, answers):
-                allowed = (401,) if method == route.method else (400, 401, 404, 405, 501)
+                there = 404 if program == "gateway" and route.path in MOVED else 401
+                allowed = (there,) if method == route.method else (400, 401, 404, 405, 501)
                 self.assertIn(status, allowed, f"{method} {route.path} of {program}: {text[:300]}")
+
+    def test_the_port_for_metrics_has_nothing_else(self):
+        for address in system.metrics_addresses()["gateway"]:
+            for route in (*routes.PROGRAMS["gateway"](), routes.Route("GET", "/metrics")):
+                (status, text), = system.foreign.call(request(address, route.method, route.path, product.KEY))
+                self.assertEqual(status, 200 if route.path == "/metrics" else 404, f"{route}: {text[:300]}")
 
     def test_no_disguise_of_a_path_helps(self):
         asked = []

@@ -49,9 +49,13 @@ class System:
         """Of each program, every pod's own address: no Service in between."""
         found = {}
         for program, _, pod in self.pods():
-            port, = foreign.declared_ports(pod)
-            found.setdefault(program, []).append(f"{pod['status']['podIP']}:{port}")
+            found.setdefault(program, []).append(f"{pod['status']['podIP']}:{foreign.declared_port(pod, 'http')}")
         return found
+
+    def metrics_addresses(self):
+        """Where Prometheus asks them: a gateway has a port for that, so that its clients do not read of each other."""
+        return self.addresses() | {"gateway": [f"{pod['status']['podIP']}:{foreign.declared_port(pod, 'metrics')}"
+                                               for program, _, pod in self.pods() if program == "gateway"]}
 
 
 system = System()
