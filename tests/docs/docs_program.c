@@ -15,8 +15,8 @@
 #endif
 
 /* DOCS_OTHER_TABLES: TABLE(name) TABLE(name) ... */
-#define TABLE(name)                                                                                \
-    buf_append_char(&page, '\n');                                                                  \
+#define TABLE(name)               \
+    buf_append_char(&page, '\n'); \
     metrics_document(name, ARRAY_COUNT(name), &page);
 
 enum { PAGE_MAX = 1 << 20 };
