@@ -22,6 +22,12 @@ static const struct kube_resource reviews_resource = {"authentication.k8s.io", "
 
 /* --- the set ---------------------------------------------------------------------------------- */
 
+/* One of ours, not of another release in this namespace. */
+static bool is_ours(const struct kube *kube, const struct kube_pod *pod)
+{
+    return str_is(pod->account, kube->options.gateway_account);
+}
+
 /* One that runs and whose node is alive: of others nobody waits for a word. */
 static bool is_alive(const struct kube *kube, const struct kube_pod *pod)
 {
@@ -67,7 +73,7 @@ void kube_gateways_tell(struct kube *kube)
     for (size_t at = 0;
          (entry = kube_store_next(kube_informer_store(kube->gateways->informer), &at)) != NULL;) {
         kube_pod_note_node(kube, entry->object);
-        if (!is_alive(kube, entry->object))
+        if (!is_ours(kube, entry->object) || !is_alive(kube, entry->object))
             continue;
         if (count < KUBE_GATEWAYS_MAX)
             names[count++] = entry->name;

@@ -128,6 +128,16 @@ class Operator(unittest.TestCase):
             container, = pod["spec"]["containers"]
             self.assertEqual(container["resources"]["limits"]["nvidia.com/gpu"], "2")
 
+    def test_a_gateway_of_another_release_is_not_waited_for(self):
+        """It runs in the same namespace, and never says a word to this operator."""
+        self.system.make_gateway("other-0", account="other-gateway")
+        self.addCleanup(self.system.kube.run, "delete", "pod", "other-0", "--now", "--wait=false")
+        wait_for(lambda: self.system.kube.get("pod", "other-0")["status"].get("phase") == "Running", 30, "the other gateway")
+        self.system.apply(self.system.model("brook", self.kube.namespace, mode="Manual", replicas=2))
+        self.wait_ready(count=2)
+        self.kube.run("scale", "modeldeployment", "brook", "--replicas=1")
+        wait_for(lambda: len(self.pods()) == 1, 30, "one pod being gone")
+
     # Nodes
 
     def test_a_node_that_falls_silent_is_left_at_once(self):
