@@ -11,6 +11,7 @@ import unittest
 
 import combinations
 import rig
+import pages
 
 # crd/yaml/GROUP_RESOURCES.yaml
 DEFINITIONS = {".".join(reversed(path.stem.split("_"))) for path in (rig.ROOT / "crd" / "yaml").iterdir()}
@@ -96,6 +97,21 @@ class Install(rig.Server):
         request = re.search(r"-d '(\{.*\})'", commands, re.DOTALL)[1]
         self.assertEqual(json.loads(request)["model"], f"{self.namespace}/brook")
         self.kubectl("delete", "tenant", "me")
+
+    def test_a_volume_is_made_larger(self):
+        """By the commands of docs/kubernetes/install.md; but the claims themselves are not grown, as nobody made them volumes here."""
+        self.install("helm4")
+        patches, rest = [], []
+        for line in pages.commands("install.md", "A larger volume").splitlines():
+            (patches if " patch pvc " in line else rest).append(line)
+        self.assertEqual(len(patches), 2)
+        own = {"PATH": f"{self.cluster.plan.programs}:/usr/bin:/bin", "KUBECACHEDIR": rig.KUBECTL_CACHE}
+        commands = "\n".join(rest).replace("--namespace spate ", f"--namespace {self.namespace} ").replace("helm ", f"{rig.PROGRAMS.path('helm4')} ")
+        subprocess.run(["bash", "-euo", "pipefail", "-c", commands], env=self.environment | own, cwd=rig.ROOT, check=True,
+                       capture_output=True)
+        gateways = self.get("statefulset", "spate-gateway", "--namespace", self.namespace)
+        claim, = gateways["spec"]["volumeClaimTemplates"]
+        self.assertEqual(claim["spec"]["resources"]["requests"]["storage"], "4Gi")
 
     def test_models_outlive_an_uninstall_and_move_to_a_release_of_another_name(self):
         """By the commands of docs/kubernetes/install.md."""
