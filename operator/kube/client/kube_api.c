@@ -93,13 +93,19 @@ void kube_api_credentials_done(struct kube_api *api, const struct err *err)
     loop_defer(api->options.loop, &api->pump);
 }
 
+/* Urgent ones are few, and to refuse a lease's renewal would cost all the others as well. */
+static bool has_room(const struct kube_api *api, const struct kube_request *request)
+{
+    return request->urgent || api->queued - api->urgent_queued < KUBE_API_QUEUE_MAX;
+}
+
 int kube_api_send(struct kube_call **out, struct kube_api *api, const struct kube_request *request,
                   struct err *err)
 {
     struct kube_call *call = NULL;
     int r;
 
-    if (api->queued >= KUBE_API_QUEUE_MAX) {
+    if (!has_room(api, request)) {
         metric_add(api->refused, 1);
         return err_set(err, ERR_BUSY, "%d requests wait for the API server already",
                        KUBE_API_QUEUE_MAX);

@@ -20,7 +20,7 @@
 #include "operator/kube/client/kube_status.h"
 
 enum {
-    KUBE_API_QUEUE_MAX = 20000,  /* calls not yet sent; further ones: -ERR_BUSY */
+    KUBE_API_QUEUE_MAX = 20000,  /* calls not yet sent; further ones, if not urgent: -ERR_BUSY */
     KUBE_API_RATE_DEFAULT = 100, /* requests a second, of our own accord */
     KUBE_API_BURST_DEFAULT = 200,
     KUBE_API_TIMEOUT_MS = 30 * 1000,
@@ -76,7 +76,8 @@ struct kube_request {
     void *user;
 };
 
-/* *out (may be NULL) is valid until on_done returned. -ERR_BUSY: KUBE_API_QUEUE_MAX wait. */
+/* *out (may be NULL) is valid until on_done returned. -ERR_BUSY: KUBE_API_QUEUE_MAX wait, and it is
+ * not urgent. */
 int kube_api_send(struct kube_call **out, struct kube_api *api, const struct kube_request *request,
                   struct err *err);
 /* No callback runs any more. NULL is allowed. */

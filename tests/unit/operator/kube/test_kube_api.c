@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The queue of requests: who is sent when, against a server in the same loop. The rate limit runs
+ * by a clock that stands still, so that what waits for it waits until a test moves it. */
+#include "cmocka_plain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/http_server.h"
+#include "base/json.h"
+#include "operator/kube/client/kube_api.h"
+
+enum { TEXT_MAX = 4096, TURN_MS = 10, TURNS_MAX = 1000, IDLE_TURNS = 10 };
+
+struct stage {
+    struct loop loop;
+    struct clock_manual clock;
+    struct http_server *server;
+    struct kube_api *api;
+    struct buf asked;    /* paths that the server was asked for, in order */
+    struct buf answered; /* codes that came back, in order */
+};
+
+static void serve(struct http_exchange *x, void *user)
+{
+    struct stage *s = user;
+
+    buf_printf(&s->asked, "%.*s ", STR_ARG(x->path));
+    http_respond(x, 200, NULL, STR("{}"));
+}
+
+static struct kube_config *config_of(int port)
+{
+    struct kube_config *config = NULL;
+    char text[TEXT_MAX];
+
+    snprintf(
+        text, sizeof(text),
+        "{\"current-context\":\"c\",\"contexts\":[{\"name\":\"c\",\"context\":{\"cluster\":\"k\","
+        "\"user\":\"u\"}}],\"clusters\":[{\"name\":\"k\",\"cluster\":{\"server\":"
+        "\"http://127.0.0.1:%d\"}}],\"users\":[{\"name\":\"u\",\"user\":{}}]}",
+        port);
+    assert_int_equal(kube_config_read(&config, str_of(text), "/", NULL, "a test", NULL), 0);
+    return config;
+}
+
+static void begin(struct stage *s)
+{
+    const struct http_server_options server = {.handler = serve, .user = s};
+    struct kube_api_options options = {
+        .loop = &s->loop,
+        .clock = &s->clock.clock,
+        .rng = rng_system(),
+        .user_agent = "test/1",
+        .rate_per_s = 1,
+        .burst = 1,
+        .credentials_ms = 3600 * 1000,
+    };
+    int port;
+
+    *s = (struct stage){0};
+    buf_init(&s->asked, TEXT_MAX);
+    buf_init(&s->answered, TEXT_MAX);
+    clock_manual_init(&s->clock, 0);
+    assert_int_equal(loop_init(&s->loop, NULL), 0);
+    assert_int_equal(http_server_new(&s->server, &s->loop, &server, NULL), 0);
+    port = http_server_listen(s->server, "127.0.0.1:0", NULL);
+    assert_true(port > 0);
+    options.config = config_of(port);
+    assert_int_equal(kube_api_new(&s->api, &options, NULL), 0);
+}
+
+static void end(struct stage *s)
+{
+    kube_api_close(s->api);
+    http_server_close(s->server);
+    for (int i = 0; i < IDLE_TURNS; i++)
+        loop_turn(&s->loop, 0);
+    loop_fini(&s->loop);
+    buf_fini(&s->asked);
+    buf_fini(&s->answered);
+}
+
+static void on_done(void *user, const struct kube_answer *answer)
+{
+    struct stage *s = user;
+
+    buf_printf(&s->answered, "%d ", answer->code == 0 ? answer->http_status : answer->code);
+}
+
+static int send_call(struct stage *s, struct kube_request request, const char *target)
+{
+    request.method = "GET";
+    request.target = target;
+    request.on_done = on_done;
+    request.user = s;
+    return kube_api_send(NULL, s->api, &request, NULL);
+}
+
+/* Until the server was asked for so much. */
+static void wait_asked(struct stage *s, const char *paths)
+{
+    for (int i = 0; i < TURNS_MAX && s->asked.len < strlen(paths); i++)
+        loop_turn(&s->loop, TURN_MS);
+    assert_int_equal(s->asked.len, strlen(paths));
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void a_full_queue_takes_urgent_calls(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    begin(&s);
+    for (int i = 0; i < KUBE_API_QUEUE_MAX; i++)
+        assert_int_equal(send_call(&s, (struct kube_request){0}, "/write"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){0}, "/write"), -ERR_BUSY);
+    assert_int_equal(send_call(&s, (struct kube_request){.urgent = true}, "/lease"), 0);
+    wait_asked(&s, "/lease /write "); /* one by the burst, in whatever order they come */
+    assert_non_null(strstr(buf_cstr(&s.asked), "/lease "));
+    assert_int_equal(send_call(&s, (struct kube_request){0}, "/write"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){0}, "/write"), -ERR_BUSY);
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_queue_takes_urgent_calls),
+    };
+
+    json_begin();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
