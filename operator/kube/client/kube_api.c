@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests to the API server: see kube_api.h. All calls hang in one list, oldest first; a pump
+ * Requests to the API server: see kube_api.h. All calls hang in one list, in their order; a pump
  * sends those whose turn it is. Callbacks run from the loop, never from within kube_api_send.
  */
 #include "operator/kube/client/kube_api.h"
@@ -93,10 +93,11 @@ void kube_api_credentials_done(struct kube_api *api, const struct err *err)
     loop_defer(api->options.loop, &api->pump);
 }
 
-/* Urgent ones are few, and to refuse a lease's renewal would cost all the others as well. */
+/* Those that go ahead are few, and to refuse a lease's renewal or a watch would cost all the others
+ * as well. */
 static bool has_room(const struct kube_api *api, const struct kube_request *request)
 {
-    return request->urgent || api->queued - api->urgent_queued < KUBE_API_QUEUE_MAX;
+    return kube_goes_ahead(request) || api->queued - api->ahead_queued < KUBE_API_QUEUE_MAX;
 }
 
 int kube_api_send(struct kube_call **out, struct kube_api *api, const struct kube_request *request,

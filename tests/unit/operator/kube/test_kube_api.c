@@ -10,9 +10,10 @@
 #include "base/clock.h"
 #include "base/http_server.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "operator/kube/client/kube_api.h"
 
-enum { TEXT_MAX = 4096, TURN_MS = 10, TURNS_MAX = 1000, IDLE_TURNS = 10 };
+enum { TEXT_MAX = 4096, TURN_MS = 10, TURNS_MAX = 1000, IDLE_TURNS = 10, SLOT_MS = 10 };
 
 struct stage {
     struct loop loop;
@@ -54,7 +55,7 @@ static void begin(struct stage *s)
         .clock = &s->clock.clock,
         .rng = rng_system(),
         .user_agent = "test/1",
-        .rate_per_s = 1,
+        .rate_per_s = 1000 / SLOT_MS,
         .burst = 1,
         .credentials_ms = 3600 * 1000,
     };
@@ -126,10 +127,52 @@ static void a_full_queue_takes_urgent_calls(void **state)
     end(&s);
 }
 
+/* Without moving the clock nothing goes, and each slot lets one go. */
+static void watches_pass_by_writes(void **state)
+{
+    static const char *const order[] = {"/write0 ", "/watch0 ", "/watch1 ", "/write1 ", "/write2 "};
+    CLEANUP(buf_fini) struct buf expected = {0};
+    struct stage s;
+
+    (void)state;
+    begin(&s);
+    buf_init(&expected, TEXT_MAX);
+    assert_int_equal(send_call(&s, (struct kube_request){0}, "/write0"), 0);
+    wait_asked(&s, "/write0 "); /* by the burst; and its answer is on its way */
+    assert_int_equal(send_call(&s, (struct kube_request){0}, "/write1"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){0}, "/write2"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){.ahead = true}, "/watch0"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){.ahead = true}, "/watch1"), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(order); i++) {
+        buf_append_text(&expected, order[i]);
+        wait_asked(&s, buf_cstr(&expected));
+        assert_string_equal(buf_cstr(&s.asked), buf_cstr(&expected));
+        clock_manual_advance_ms(&s.clock, SLOT_MS);
+    }
+    end(&s);
+}
+
+static void a_full_queue_takes_watches(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    begin(&s);
+    for (int i = 0; i < KUBE_API_QUEUE_MAX; i++)
+        assert_int_equal(send_call(&s, (struct kube_request){0}, "/write"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){.ahead = true}, "/watch"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){0}, "/write"), -ERR_BUSY);
+    wait_asked(&s, "/watch ");
+    assert_string_equal(buf_cstr(&s.asked), "/watch ");
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_takes_urgent_calls),
+        cmocka_unit_test(watches_pass_by_writes),
+        cmocka_unit_test(a_full_queue_takes_watches),
     };
 
     json_begin();
