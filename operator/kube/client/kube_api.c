@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "operator/kube/client/kube_api_private.h"
 
-enum { US_PER_S = 1000000, US_PER_MS = 1000 };
+enum { US_PER_S = 1000000, US_PER_MS = 1000, FENCE_MS = 50 /* until may_send is asked again */ };
 
 const struct metric_info kube_api_metric_table[KUBE_API_METRIC_COUNT] = {
     {.name = "rest_client_requests_total",
@@ -39,12 +39,20 @@ static bool may_go(const struct kube_call *call)
     return !call->renewed || call->generation != call->api->generation;
 }
 
+static bool is_fenced(const struct kube_call *call)
+{
+    const struct kube_request *request = &call->request;
+
+    return request->may_send != NULL && !request->may_send(request->user);
+}
+
 /* Sends what may go, in order; urgent calls pass by those that the rate limit holds. */
 static void pump(void *object)
 {
     struct kube_api *api = object;
     struct kube_call *next;
     bool held = false;
+    bool fenced = false;
 
     if (api->credentials == NULL) {
         if (api->queued > 0)
@@ -60,6 +68,10 @@ static void pump(void *object)
         next = call->next;
         if (!may_go(call) || (held && !call->request.urgent))
             continue;
+        if (is_fenced(call)) {
+            fenced = true;
+            continue;
+        }
         wait_us = must_wait_us(api, call);
         if (wait_us > 0) {
             held = true;
@@ -74,6 +86,8 @@ static void pump(void *object)
             return;
         }
     }
+    if (fenced && !held)
+        loop_timer_start(api->options.loop, &api->pump_timer, FENCE_MS);
 }
 
 void kube_api_credentials_done(struct kube_api *api, const struct err *err)

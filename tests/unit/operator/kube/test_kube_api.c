@@ -22,6 +22,7 @@ struct stage {
     struct kube_api *api;
     struct buf asked;    /* paths that the server was asked for, in order */
     struct buf answered; /* codes that came back, in order */
+    bool leads;          /* what fenced calls are told */
 };
 
 static void serve(struct http_exchange *x, void *user)
@@ -167,12 +168,62 @@ static void a_full_queue_takes_watches(void **state)
     end(&s);
 }
 
+static bool is_leader(void *user)
+{
+    const struct stage *s = user;
+
+    return s->leads;
+}
+
+/* Leadership may be in doubt long after a write was queued: it waits, and others pass by. */
+static void a_write_waits_for_its_fence(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    begin(&s);
+    assert_int_equal(send_call(&s, (struct kube_request){.may_send = is_leader}, "/write"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){0}, "/event"), 0);
+    wait_asked(&s, "/event ");
+    clock_manual_advance_ms(&s.clock, SLOT_MS);
+    for (int i = 0; i < IDLE_TURNS; i++)
+        loop_turn(&s.loop, TURN_MS);
+    assert_string_equal(buf_cstr(&s.asked), "/event ");
+    s.leads = true;
+    wait_asked(&s, "/event /write ");
+    for (int i = 0; i < TURNS_MAX && s.answered.len < strlen("200 200 "); i++)
+        loop_turn(&s.loop, TURN_MS);
+    assert_string_equal(buf_cstr(&s.answered), "200 200 ");
+    end(&s);
+}
+
+/* One that could go at first is asked anew when the rate limit lets it. */
+static void a_fence_is_asked_when_its_turn_comes(void **state)
+{
+    struct stage s;
+
+    (void)state;
+    begin(&s);
+    s.leads = true;
+    assert_int_equal(send_call(&s, (struct kube_request){.may_send = is_leader}, "/write0"), 0);
+    assert_int_equal(send_call(&s, (struct kube_request){.may_send = is_leader}, "/write1"), 0);
+    wait_asked(&s, "/write0 ");
+    s.leads = false;
+    clock_manual_advance_ms(&s.clock, SLOT_MS);
+    for (int i = 0; i < IDLE_TURNS; i++)
+        loop_turn(&s.loop, TURN_MS);
+    assert_string_equal(buf_cstr(&s.asked), "/write0 ");
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_takes_urgent_calls),
         cmocka_unit_test(watches_pass_by_writes),
         cmocka_unit_test(a_full_queue_takes_watches),
+        cmocka_unit_test(a_write_waits_for_its_fence),
+        cmocka_unit_test(a_fence_is_asked_when_its_turn_comes),
     };
 
     json_begin();
