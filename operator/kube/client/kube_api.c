@@ -36,7 +36,7 @@ static bool may_go(const struct kube_call *call)
 {
     if (call->state != KUBE_CALL_QUEUED)
         return false;
-    return !call->renewed || call->generation != call->api->generation;
+    return !call->awaits_renewal || call->generation != call->api->generation;
 }
 
 static bool is_fenced(const struct kube_call *call)

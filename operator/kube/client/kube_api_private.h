@@ -27,10 +27,11 @@ struct kube_call {
     struct buf answer;
     uint64_t generation; /* of the credentials it was last sent with */
     int retries;
-    bool renewed;   /* sent again after a 401 */
-    bool in_data;   /* its on_data runs */
-    bool reporting; /* its on_done runs */
-    bool cancelled; /* in on_data */
+    bool renewed;        /* had a 401, after which it is sent once more ... */
+    bool awaits_renewal; /* ... which it was not yet: there must be other credentials first */
+    bool in_data;        /* its on_data runs */
+    bool reporting;      /* its on_done runs */
+    bool cancelled;      /* in on_data */
 };
 
 /* A loading of credentials on a worker thread. Outlives the api if that is closed meanwhile. */

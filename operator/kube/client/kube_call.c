@@ -161,6 +161,7 @@ static bool retry_with_new_credentials(struct kube_call *call)
     if (call->renewed)
         return false;
     call->renewed = true;
+    call->awaits_renewal = true;
     send_again(call, 0);
     if (call->generation == api->generation)
         kube_api_renew(api, true);
@@ -316,5 +317,6 @@ int kube_call_fly(struct kube_call *call, struct err *err)
     };
 
     call->generation = api->generation;
+    call->awaits_renewal = false;
     return fetch_start(&call->fetch, q->urgent ? api->urgent_fetcher : api->fetcher, &options, err);
 }

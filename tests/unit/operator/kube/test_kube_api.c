@@ -23,14 +23,22 @@ struct stage {
     struct buf asked;    /* paths that the server was asked for, in order */
     struct buf answered; /* codes that came back, in order */
     bool leads;          /* what fenced calls are told */
+    const int *refusals; /* NULL, or what is answered first; 0 at the end */
 };
 
 static void serve(struct http_exchange *x, void *user)
 {
     struct stage *s = user;
+    int status = s->refusals != NULL ? *s->refusals : 0;
 
     buf_printf(&s->asked, "%.*s ", STR_ARG(x->path));
-    http_respond(x, 200, NULL, STR("{}"));
+    if (status == 0) {
+        http_respond(x, 200, NULL, STR("{}"));
+        return;
+    }
+    s->refusals++;
+    http_respond(x, status, NULL,
+                 STR("{\"kind\":\"Status\",\"details\":{\"retryAfterSeconds\":1}}"));
 }
 
 static struct kube_config *config_of(int port)
@@ -107,6 +115,13 @@ static void wait_asked(struct stage *s, const char *paths)
     for (int i = 0; i < TURNS_MAX && s->asked.len < strlen(paths); i++)
         loop_turn(&s->loop, TURN_MS);
     assert_int_equal(s->asked.len, strlen(paths));
+}
+
+static void wait_answered(struct stage *s, const char *codes)
+{
+    for (int i = 0; i < TURNS_MAX && s->answered.len < strlen(codes); i++)
+        loop_turn(&s->loop, TURN_MS);
+    assert_string_equal(buf_cstr(&s->answered), codes);
 }
 
 /* --- tests ------------------------------------------------------------------------------------ */
@@ -191,9 +206,7 @@ static void a_write_waits_for_its_fence(void **state)
     assert_string_equal(buf_cstr(&s.asked), "/event ");
     s.leads = true;
     wait_asked(&s, "/event /write ");
-    for (int i = 0; i < TURNS_MAX && s.answered.len < strlen("200 200 "); i++)
-        loop_turn(&s.loop, TURN_MS);
-    assert_string_equal(buf_cstr(&s.answered), "200 200 ");
+    wait_answered(&s, "200 200 ");
     end(&s);
 }
 
@@ -216,6 +229,22 @@ static void a_fence_is_asked_when_its_turn_comes(void **state)
     end(&s);
 }
 
+/* The credentials are not looked at again for an hour: Retry-After alone says when. */
+static void retry_after_holds_after_a_401_too(void **state)
+{
+    static const int refusals[] = {401, 429, 0};
+    struct stage s;
+
+    (void)state;
+    begin(&s);
+    s.refusals = refusals;
+    assert_int_equal(send_call(&s, (struct kube_request){.urgent = true, .patient = true}, "/x"),
+                     0);
+    wait_answered(&s, "200 ");
+    assert_string_equal(buf_cstr(&s.asked), "/x /x /x ");
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_takes_watches),
         cmocka_unit_test(a_write_waits_for_its_fence),
         cmocka_unit_test(a_fence_is_asked_when_its_turn_comes),
+        cmocka_unit_test(retry_after_holds_after_a_401_too),
     };
 
     json_begin();
