@@ -79,6 +79,13 @@ static void applied(void *user, const struct kube_answer *answer)
         budget->desired = -1;
 }
 
+static bool may_send(void *user)
+{
+    const struct budget *budget = user;
+
+    return kube_leads_for_sure(budget->kube);
+}
+
 static void write_budget(struct buf *out, const struct crd_object *model, const char *name,
                          int64_t desired)
 {
@@ -123,6 +130,7 @@ static int send_budget(struct budget *budget, const struct crd_object *model, st
         .name_space = str_of(model->name_space),
         .name = {name, (size_t)snprintf(name, sizeof(name), "%s-spate", model->name)},
     };
+    const struct kube_reply reply = {applied, budget, &budget->call, .may_send = may_send};
     CLEANUP(buf_fini) struct buf body = {0};
     int r;
 
@@ -131,7 +139,7 @@ static int send_budget(struct budget *budget, const struct crd_object *model, st
     r = buf_check(&body, "the disruption budget", err);
     return r < 0 ? r
                  : kube_apply(budget->kube->api, &target, FIELD_MANAGER, true, buf_str(&body),
-                              (struct kube_reply){applied, budget, &budget->call}, err);
+                              reply, err);
 }
 
 static struct budget *budget_get(struct kube *kube, const char *key)

@@ -227,7 +227,13 @@ static int ask(struct kube_definitions *d, const char *target, kube_done_fn on_d
                struct err *err)
 {
     const struct kube_request request = {
-        .method = "GET", .target = target, .patient = true, .on_done = on_done, .user = d};
+        .method = "GET",
+        .target = target,
+        .ahead = true,
+        .patient = true,
+        .on_done = on_done,
+        .user = d,
+    };
 
     return kube_api_send(&d->call, d->kube->api, &request, err);
 }

@@ -184,6 +184,7 @@ static void reviewed(void *user, const struct kube_answer *answer)
 static int send_review(struct kube_review *review, struct str credential, struct err *err)
 {
     const struct kube_target target = {.resource = &reviews_resource};
+    const struct kube_reply reply = {reviewed, review, &review->call, .ahead = true};
     CLEANUP(buf_fini) struct buf body = {0};
     struct json_writer w;
     int r;
@@ -201,9 +202,7 @@ static int send_review(struct kube_review *review, struct str credential, struct
     json_close(&w, '}');
     json_close(&w, '}');
     r = buf_check(&body, "the credential", err);
-    return r < 0 ? r
-                 : kube_create(review->kube->api, &target, buf_str(&body),
-                               (struct kube_reply){reviewed, review, &review->call}, err);
+    return r < 0 ? r : kube_create(review->kube->api, &target, buf_str(&body), reply, err);
 }
 
 static bool has_room(const struct kube *kube)

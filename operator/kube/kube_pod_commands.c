@@ -45,13 +45,17 @@ static enum kube_wish wish_of(const struct kube *kube, const struct crd_object *
 {
     json_auto_t *tree = NULL;
     const json_t *spot;
-    struct spread spread = spread_of(kube, owner_key);
+    int64_t percent;
+    struct spread spread;
 
     (void)must(crd_tree(&tree, model, "spec", NULL) == 0 ? tree : NULL);
     spot = json_object_get(json_object_get(tree, "scaling"), "spot");
-    return kube_spot_wish(json_integer_value(json_object_get(spot, "percent")),
-                          json_integer_value(json_object_get(spot, "minOnDemand")), spread.pods,
-                          spread.on_demand);
+    percent = json_integer_value(json_object_get(spot, "percent"));
+    if (percent <= 0)
+        return KUBE_WISH_ANY; /* as most models; else each would look through all writes */
+    spread = spread_of(kube, owner_key);
+    return kube_spot_wish(percent, json_integer_value(json_object_get(spot, "minOnDemand")),
+                          spread.pods, spread.on_demand);
 }
 
 void kube_pod_create(struct platform *p, uint64_t ticket, const struct platform_pod_spec *spec)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes to the API server that are under way. One is sent only while we lead for sure, carries a
- * precondition, and is cancelled where it has not left yet when leadership ends.
+ * Writes to the API server that are under way. One is sent only while we lead for sure (it waits
+ * while that is in doubt), carries a precondition, and is cancelled where it has not left yet when
+ * leadership ends.
  */
 #include "operator/common/must.h"
 #include "operator/kube/kube_private.h"
@@ -63,9 +64,16 @@ struct kube_write *kube_write_new(struct kube *kube, uint64_t ticket)
     return write;
 }
 
+static bool may_send(void *user)
+{
+    const struct kube_write *write = user;
+
+    return kube_leads_for_sure(write->kube);
+}
+
 struct kube_reply kube_write_reply(struct kube_write *write)
 {
-    return (struct kube_reply){written, write, &write->call};
+    return (struct kube_reply){written, write, &write->call, .may_send = may_send};
 }
 
 int kube_check_lead(const struct kube *kube, struct err *err)

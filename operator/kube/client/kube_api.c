@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests to the API server: see kube_api.h. All calls hang in one list, oldest first; a pump
+ * Requests to the API server: see kube_api.h. All calls hang in one list, in their order; a pump
  * sends those whose turn it is. Callbacks run from the loop, never from within kube_api_send.
  */
 #include "operator/kube/client/kube_api.h"
@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "operator/kube/client/kube_api_private.h"
 
-enum { US_PER_S = 1000000, US_PER_MS = 1000 };
+enum { US_PER_S = 1000000, US_PER_MS = 1000, FENCE_MS = 50 /* until may_send is asked again */ };
 
 const struct metric_info kube_api_metric_table[KUBE_API_METRIC_COUNT] = {
     {.name = "rest_client_requests_total",
@@ -36,7 +36,14 @@ static bool may_go(const struct kube_call *call)
 {
     if (call->state != KUBE_CALL_QUEUED)
         return false;
-    return !call->renewed || call->generation != call->api->generation;
+    return !call->awaits_renewal || call->generation != call->api->generation;
+}
+
+static bool is_fenced(const struct kube_call *call)
+{
+    const struct kube_request *request = &call->request;
+
+    return request->may_send != NULL && !request->may_send(request->user);
 }
 
 /* Sends what may go, in order; urgent calls pass by those that the rate limit holds. */
@@ -45,6 +52,7 @@ static void pump(void *object)
     struct kube_api *api = object;
     struct kube_call *next;
     bool held = false;
+    bool fenced = false;
 
     if (api->credentials == NULL) {
         if (api->queued > 0)
@@ -60,6 +68,10 @@ static void pump(void *object)
         next = call->next;
         if (!may_go(call) || (held && !call->request.urgent))
             continue;
+        if (is_fenced(call)) {
+            fenced = true;
+            continue;
+        }
         wait_us = must_wait_us(api, call);
         if (wait_us > 0) {
             held = true;
@@ -74,6 +86,8 @@ static void pump(void *object)
             return;
         }
     }
+    if (fenced && !held)
+        loop_timer_start(api->options.loop, &api->pump_timer, FENCE_MS);
 }
 
 void kube_api_credentials_done(struct kube_api *api, const struct err *err)
@@ -93,13 +107,20 @@ void kube_api_credentials_done(struct kube_api *api, const struct err *err)
     loop_defer(api->options.loop, &api->pump);
 }
 
+/* Those that go ahead are few, and to refuse a lease's renewal or a watch would cost all the others
+ * as well. */
+static bool has_room(const struct kube_api *api, const struct kube_request *request)
+{
+    return kube_goes_ahead(request) || api->queued - api->ahead_queued < KUBE_API_QUEUE_MAX;
+}
+
 int kube_api_send(struct kube_call **out, struct kube_api *api, const struct kube_request *request,
                   struct err *err)
 {
     struct kube_call *call = NULL;
     int r;
 
-    if (api->queued >= KUBE_API_QUEUE_MAX) {
+    if (!has_room(api, request)) {
         metric_add(api->refused, 1);
         return err_set(err, ERR_BUSY, "%d requests wait for the API server already",
                        KUBE_API_QUEUE_MAX);

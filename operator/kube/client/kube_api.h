@@ -20,7 +20,8 @@
 #include "operator/kube/client/kube_status.h"
 
 enum {
-    KUBE_API_QUEUE_MAX = 20000,  /* calls not yet sent; further ones: -ERR_BUSY */
+    KUBE_API_QUEUE_MAX = 20000,  /* calls not yet sent; further ones: -ERR_BUSY, but for
+                                  * those that are urgent or go ahead */
     KUBE_API_RATE_DEFAULT = 100, /* requests a second, of our own accord */
     KUBE_API_BURST_DEFAULT = 200,
     KUBE_API_TIMEOUT_MS = 30 * 1000,
@@ -68,8 +69,12 @@ struct kube_request {
     struct str body;          /* copied; ptr NULL: none */
     const char *content_type; /* NULL: application/json */
     bool urgent;              /* lease renewals: passes by the rate limit, on its own connection */
-    bool patient;             /* false: an answer with Retry-After comes to on_done at once */
-    uint64_t timeout_ms;      /* 0: the api's; UINT64_MAX: none */
+    bool ahead;          /* what all writes rest on: passes by those that wait. Few at a time */
+    bool patient;        /* false: an answer with Retry-After comes to on_done at once */
+    uint64_t timeout_ms; /* 0: the api's; UINT64_MAX: none */
+    /* NULL: always. Asked when its turn has come, just before it is sent, since that may be long
+     * after kube_api_send; while the answer is false it waits. Must do nothing else. */
+    bool (*may_send)(void *user);
     /* With it, the body of a 2xx answer is not collected; a negative result ends the call. */
     int (*on_data)(void *user, struct str bytes);
     kube_done_fn on_done;
@@ -84,11 +89,14 @@ void kube_call_cancel(struct kube_call *call);
 
 /* --- the verbs ------------------------------------------------------------------------------ */
 
-/* Common to the shorthands below: who is told, and where the handle goes (NULL: nowhere). */
+/* Common to the shorthands below: who is told, where the handle goes (NULL: nowhere), and when it
+ * is sent. */
 struct kube_reply {
     kube_done_fn on_done;
     void *user;
     struct kube_call **call;
+    bool ahead;
+    bool (*may_send)(void *user);
 };
 
 int kube_get(struct kube_api *api, const struct kube_target *target, struct kube_reply reply,

@@ -17,7 +17,7 @@ enum kube_call_state {
 
 struct kube_call {
     struct kube_api *api;
-    struct kube_call *next, *back; /* among all calls of the api, oldest first */
+    struct kube_call *next, *back; /* among all calls of the api */
     enum kube_call_state state;
     struct kube_request request; /* its texts are owned by the call */
     char *url;
@@ -27,10 +27,11 @@ struct kube_call {
     struct buf answer;
     uint64_t generation; /* of the credentials it was last sent with */
     int retries;
-    bool renewed;   /* sent again after a 401 */
-    bool in_data;   /* its on_data runs */
-    bool reporting; /* its on_done runs */
-    bool cancelled; /* in on_data */
+    bool renewed;        /* had a 401, after which it is sent once more ... */
+    bool awaits_renewal; /* ... which it was not yet: there must be other credentials first */
+    bool in_data;        /* its on_data runs */
+    bool reporting;      /* its on_done runs */
+    bool cancelled;      /* in on_data */
 };
 
 /* A loading of credentials on a worker thread. Outlives the api if that is closed meanwhile. */
@@ -52,9 +53,10 @@ struct kube_api {
      * all kept ones may be dead unnoticed, and each would cost one try of the few that a leader
      * has; here there is only one, and giving a call up closes it. */
     struct fetcher *urgent_fetcher;
-    struct kube_call *first, *last;
+    struct kube_call *first, *last; /* those that go ahead, then all others; each oldest first */
     size_t queued;
     size_t urgent_queued; /* of them */
+    size_t ahead_queued;  /* of them, with the urgent ones */
     struct kube_bucket bucket;
     struct loop_timer pump_timer;
     struct loop_deferred pump;
@@ -69,7 +71,13 @@ struct kube_api {
     const char *host;
 };
 
-/* kube_call.c. A new call is the last in the list, and queued. */
+/* An urgent call has nothing to wait for behind others. */
+static inline bool kube_goes_ahead(const struct kube_request *request)
+{
+    return request->ahead || request->urgent;
+}
+
+/* kube_call.c. A new call is queued, the last of its part of the list. */
 int kube_call_new(struct kube_call **out, struct kube_api *api, const struct kube_request *q,
                   struct err *err);
 /* Sends it. On failure it stays as it is. */

@@ -13,16 +13,31 @@ enum { ERROR_BODY_MAX = 256 << 10, URL_MAX = 8192 };
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
+/* The last of those that go ahead, or NULL. They are few: watches, and what passes by. */
+static struct kube_call *last_ahead(const struct kube_api *api)
+{
+    struct kube_call *last = NULL;
+
+    for (struct kube_call *at = api->first; at != NULL && kube_goes_ahead(&at->request);
+         at = at->next)
+        last = at;
+    return last;
+}
+
 static void link_call(struct kube_call *call)
 {
     struct kube_api *api = call->api;
 
-    call->back = api->last;
+    call->back = kube_goes_ahead(&call->request) ? last_ahead(api) : api->last;
+    call->next = call->back != NULL ? call->back->next : api->first;
     if (call->back != NULL)
         call->back->next = call;
     else
         api->first = call;
-    api->last = call;
+    if (call->next != NULL)
+        call->next->back = call;
+    else
+        api->last = call;
 }
 
 static void unlink_call(struct kube_call *call)
@@ -46,6 +61,8 @@ static void count_if_queued(const struct kube_call *call, int change)
     call->api->queued += (size_t)change;
     if (call->request.urgent)
         call->api->urgent_queued += (size_t)change;
+    if (kube_goes_ahead(&call->request))
+        call->api->ahead_queued += (size_t)change;
 }
 
 void kube_call_set_state(struct kube_call *call, enum kube_call_state state)
@@ -144,6 +161,7 @@ static bool retry_with_new_credentials(struct kube_call *call)
     if (call->renewed)
         return false;
     call->renewed = true;
+    call->awaits_renewal = true;
     send_again(call, 0);
     if (call->generation == api->generation)
         kube_api_renew(api, true);
@@ -299,5 +317,6 @@ int kube_call_fly(struct kube_call *call, struct err *err)
     };
 
     call->generation = api->generation;
+    call->awaits_renewal = false;
     return fetch_start(&call->fetch, q->urgent ? api->urgent_fetcher : api->fetcher, &options, err);
 }

@@ -41,6 +41,7 @@ static int get(void *context, const char *target, struct err *err)
     struct kube_request request = {
         .method = "GET",
         .target = target,
+        .ahead = true,            /* else the leader would be blind while it writes */
         .timeout_ms = UINT64_MAX, /* the reflector keeps time itself */
         .on_data = on_data,
         .on_done = on_done,

@@ -3,8 +3,10 @@
 #include "operator/kube/client/kube_object.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 
 static const struct json_limits object_limits = {
     .max_bytes = KUBE_OBJECT_BYTES_MAX,
@@ -70,9 +72,54 @@ int kube_meta_read(struct kube_meta *out, const json_t *object, struct err *err)
     return 0;
 }
 
+/* --- objects ---------------------------------------------------------------------------------- */
+
+/* The API server takes any character in a text, NUL too, and no reader of ours does. */
+static const struct str nul_escape = STR("\\u0000");
+static const struct str replacement_escape = STR("\\ufffd");
+
+/* Whether the backslash at `at` begins an escape: it is not itself the second half of one. */
+static bool begins_escape(struct str text, size_t at)
+{
+    size_t before = 0;
+
+    while (before < at && text.ptr[at - 1 - before] == '\\')
+        before++;
+    return before % 2 == 0;
+}
+
+/* Each escaped NUL becomes an escaped U+FFFD, which is as long. */
+static void replace_nuls(char *json, size_t length)
+{
+    struct str text = {json, length};
+    size_t from = 0;
+    int64_t found;
+
+    while ((found = str_find(str_slice(text, from, length), nul_escape)) >= 0) {
+        size_t at = from + (size_t)found;
+
+        if (begins_escape(text, at))
+            memcpy(json + at, replacement_escape.ptr, replacement_escape.len);
+        from = at + nul_escape.len;
+    }
+}
+
+static int read_without_nuls(json_t **out, struct str text, const char *what, struct err *err)
+{
+    CLEANUP(mem_freep) char *copy = NULL;
+
+    if (text.len > KUBE_OBJECT_BYTES_MAX || str_find(text, nul_escape) < 0)
+        return json_read(out, text, &object_limits, what, err);
+    copy = mem_strndup(text.ptr, text.len);
+    if (copy == NULL)
+        return err_no_memory(err);
+    replace_nuls(copy, text.len);
+    return json_read(out, (struct str){copy, text.len}, &object_limits, what, err);
+}
+
 int kube_object_read(json_t **out, struct str text, const char *what, struct err *err)
 {
-    int r = json_read(out, text, &object_limits, what, err);
+    int r = read_without_nuls(out, text, what, err);
 
     if (r == 0)
         (void)json_object_del(json_object_get(*out, "metadata"), "managedFields");

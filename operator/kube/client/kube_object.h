@@ -35,7 +35,8 @@ struct kube_meta {
 /* Needs a name; anything else may be missing. Any wrong type is -ERR_INVALID. */
 int kube_meta_read(struct kube_meta *out, const json_t *object, struct err *err);
 
-/* Parses one object and drops metadata.managedFields. The caller owns *out. */
+/* Parses one object and drops metadata.managedFields. A NUL in a text becomes U+FFFD: anybody who
+ * may write an annotation can put one there. The caller owns *out. */
 int kube_object_read(json_t **out, struct str text, const char *what, struct err *err);
 
 /* A MicroTime of the API: "2026-11-22T15:04:05.123000Z", always with six digits. */

@@ -15,6 +15,8 @@ static int send_request(struct kube_api *api, struct kube_request *request, stru
     if (target->failed)
         return buf_check(target, "the path of a request", err);
     request->patient = true;
+    request->ahead = reply.ahead;
+    request->may_send = reply.may_send;
     request->on_done = reply.on_done;
     request->user = reply.user;
     return kube_api_send(reply.call, api, request, err);

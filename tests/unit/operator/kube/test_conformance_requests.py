@@ -245,6 +245,14 @@ class Writing(Case):
         self.assertEqual((before["term"], after["term"]), (1, 1))
         self.assertNotEqual(before["uid"], after["uid"])
 
+    def test_watch_passes_by_requests_that_wait(self):
+        self.server.put_map("a", "x")
+        tool = self.tool(rate_per_s=5, burst=1)
+        for number in range(200):
+            tool.do("request", id=f"r{number}", verb="get", resource="v1/configmaps", namespace="n", name="a")
+        tool.watch(times=QUICK)
+        self.assertLess(len(self.asked(lambda r: r.name == "a")), 100)
+
     def test_23_end_during_a_patch(self):
         with self.server.condition:
             self.server.create("configmaps", {"metadata": {"name": "a"}}, "n")

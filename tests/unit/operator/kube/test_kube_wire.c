@@ -104,6 +104,56 @@ static void escapes_queries(void **state)
     assert_string_equal(buf_cstr(&path), "/p?labelSelector=a%20in%20%28b%2Cc%29%26x%3D%23&limit=5");
 }
 
+/* --- objects ---------------------------------------------------------------------------------- */
+
+/* An escaped NUL is one by the number of backslashes before it. */
+static void reads_a_nul_as_a_replacement(void **state)
+{
+#define MARK "\xef\xbf\xbd"
+    static const struct {
+        const char *json, *text;
+    } cases[] = {
+        {"a\\u0000b", "a" MARK "b"},
+        {"\\u0000", MARK},
+        {"\\u0000\\u0000", MARK MARK},
+        {"\\\\u0000", "\\u0000"},
+        {"\\\\\\u0000", "\\" MARK},
+        {"\\\\\\\\u0000\\u0000", "\\\\u0000" MARK},
+        {"\\u00000", MARK "0"},
+        {"\\u0001\\u0009", "\1\t"},
+        {"u0000", "u0000"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        CLEANUP(buf_fini) struct buf text = {0};
+        json_auto_t *tree = NULL;
+        char *dumped;
+        json_t *again;
+
+        buf_init(&text, TEXT_MAX);
+        buf_printf(&text, "{\"metadata\":{\"annotations\":{\"n\":\"%s\"}}}", cases[i].json);
+        assert_int_equal(kube_object_read(&tree, buf_str(&text), "a test", NULL), 0);
+        assert_true(str_is(kube_annotation(tree, "n"), cases[i].text));
+        /* What keeps trees as text writes and reads them so. */
+        dumped = json_dumps(tree, JSON_COMPACT);
+        again = json_loads(dumped, 0, NULL);
+        assert_true(json_equal(tree, again));
+        json_decref(again);
+        mem_free(dumped);
+    }
+#undef MARK
+}
+
+static void a_name_with_a_nul_is_no_obstacle(void **state)
+{
+    json_auto_t *tree = NULL;
+
+    (void)state;
+    assert_int_equal(kube_object_read(&tree, STR("{\"a\\u0000\":\"\\u0000\"}"), "a test", NULL), 0);
+    assert_string_equal(json_string_value(json_object_get(tree, "a\xef\xbf\xbd")), "\xef\xbf\xbd");
+}
+
 /* --- refusals --------------------------------------------------------------------------------- */
 
 static void reads_refusals(void **state)
@@ -180,6 +230,15 @@ static int log_event(void *user, const struct kube_watch_event *event)
     return 0;
 }
 
+static int log_item(void *user, const json_t *object, const struct kube_meta *meta)
+{
+    struct buf *log = user;
+
+    buf_printf(log, "%.*s %.*s;", STR_ARG(meta->name), STR_ARG(meta->resource_version));
+    assert_null(json_object_get(json_object_get(object, "metadata"), "managedFields"));
+    return 0;
+}
+
 static const char stream[] =
     "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":"
     "\"u\","
@@ -241,6 +300,36 @@ static void a_cut_event_is_dropped(void **state)
     }
 }
 
+/* What any tenant may write into an object of theirs, however the bytes are cut. */
+static void a_nul_ends_no_watch_and_no_page(void **state)
+{
+    static const char event[] =
+        "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\",\"namespace\":\"n\","
+        "\"resourceVersion\":\"5\",\"annotations\":{\"x\":\"a\\u0000b\"}}}}\n";
+    static const char page[] =
+        "{\"metadata\":{\"resourceVersion\":\"7\"},\"items\":[{\"metadata\":{\"name\":\"a\","
+        "\"resourceVersion\":\"5\",\"annotations\":{\"x\":\"a\\u0000b\"}}}]}";
+
+    (void)state;
+    for (size_t step = 1; step < 2 * sizeof(event); step *= 2) {
+        CLEANUP(buf_fini) struct buf log = {0};
+        struct kube_watch w;
+        struct kube_list l;
+
+        buf_init(&log, TEXT_MAX);
+        kube_watch_init(&w, log_event, &log);
+        kube_list_init(&l, log_item, &log);
+        for (size_t at = 0; at < sizeof(event) - 1; at += step)
+            assert_int_equal(kube_watch_feed(&w, str_slice(STR(event), at, at + step), NULL), 0);
+        for (size_t at = 0; at < sizeof(page) - 1; at += step)
+            assert_int_equal(kube_list_feed(&l, str_slice(STR(page), at, at + step), NULL), 0);
+        assert_int_equal(kube_list_end(&l, NULL), 0);
+        assert_string_equal(buf_cstr(&log), "ADDED n/a 5;a 5;");
+        kube_watch_fini(&w);
+        kube_list_fini(&l);
+    }
+}
+
 static void refuses_what_is_no_watch(void **state)
 {
     static const char *const bad[] = {
@@ -290,15 +379,6 @@ static void bounds_an_event(void **state)
 }
 
 /* --- list pages ------------------------------------------------------------------------------- */
-
-static int log_item(void *user, const json_t *object, const struct kube_meta *meta)
-{
-    struct buf *log = user;
-
-    buf_printf(log, "%.*s %.*s;", STR_ARG(meta->name), STR_ARG(meta->resource_version));
-    assert_null(json_object_get(json_object_get(object, "metadata"), "managedFields"));
-    return 0;
-}
 
 static const char *const pages[] = {
     "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":\"7\","
@@ -465,9 +545,12 @@ int main(void)
         cmocka_unit_test(hostile_names_meet_no_url),
         cmocka_unit_test(impossible_targets_are_refused),
         cmocka_unit_test(escapes_queries),
+        cmocka_unit_test(reads_a_nul_as_a_replacement),
+        cmocka_unit_test(a_name_with_a_nul_is_no_obstacle),
         cmocka_unit_test(reads_refusals),
         cmocka_unit_test(decodes_a_watch_however_it_is_cut),
         cmocka_unit_test(a_cut_event_is_dropped),
+        cmocka_unit_test(a_nul_ends_no_watch_and_no_page),
         cmocka_unit_test(refuses_what_is_no_watch),
         cmocka_unit_test(bounds_an_event),
         cmocka_unit_test(decodes_pages_however_they_are_cut),
