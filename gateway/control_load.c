@@ -2,9 +2,10 @@
 /*
  * Load out: at once after a quiet time, then at most each CONTROL_LOAD_GAP_MS while it changes, and
  * a heartbeat each second. One report is under way at a time; figures are absolute, so one that is
- * lost is made good by the next.
+ * lost is made good by the next. Suspicions are told again until a report with them was taken.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -80,6 +81,14 @@ static void schedule(struct control *c, uint64_t delay_ms)
     loop_timer_start(&c->g->loop, &c->load_timer, delay_ms);
 }
 
+/* The first `count` were taken, and no report is under way. */
+static void forget_suspects(struct control *c, int count)
+{
+    c->suspect_count -= count;
+    memmove(c->suspects, c->suspects + count, (size_t)c->suspect_count * sizeof(c->suspects[0]));
+    c->suspects_told = 0;
+}
+
 static void on_load_done(void *user, int status, struct str body, const struct err *failure)
 {
     struct control *c = user;
@@ -91,6 +100,7 @@ static void on_load_done(void *user, int status, struct str body, const struct e
         log_warn("the operator does not take load reports", LOG_I64("status", status),
                  LOG_ERR(failure));
     c->load_trouble = failed;
+    forget_suspects(c, failed ? 0 : c->suspects_told);
     if (status == 401)
         loop_timer_start(&c->g->loop, &c->token_timer, CONTROL_RETRY_MS);
     schedule(c, failed          ? CONTROL_RETRY_MS
@@ -124,7 +134,7 @@ static void send_load(void *object)
         schedule(c, CONTROL_RETRY_MS);
     } else {
         c->load_dirty = false;
-        c->suspect_count = 0;
+        c->suspects_told = c->suspect_count;
         c->load_sent_ms = gateway_now_ms(c->g);
     }
     buf_fini(&body);
@@ -142,11 +152,22 @@ void control_load_changed(struct control *c)
                  since_ms >= CONTROL_LOAD_GAP_MS ? 0 : (uint64_t)(CONTROL_LOAD_GAP_MS - since_ms));
 }
 
+/* What the report under way says does not count: the operator may have looked already. */
+static bool will_be_told(const struct control *c, const char *pod_uid, const char *reason)
+{
+    for (int i = c->suspects_told; i < c->suspect_count; i++) {
+        if (strcmp(c->suspects[i].pod_uid, pod_uid) == 0 &&
+            strcmp(c->suspects[i].reason, reason) == 0)
+            return true;
+    }
+    return false;
+}
+
 void control_suspect(struct control *c, const char *pod_uid, const char *reason)
 {
     struct control_suspect *s;
 
-    if (c->suspect_count == CONTROL_SUSPECTS_MAX)
+    if (c->suspect_count == CONTROL_SUSPECTS_MAX || will_be_told(c, pod_uid, reason))
         return;
     s = &c->suspects[c->suspect_count++];
     snprintf(s->pod_uid, sizeof(s->pod_uid), "%s", pod_uid);

@@ -39,6 +39,7 @@ struct control {
     int64_t load_sent_ms;
     struct control_suspect suspects[CONTROL_SUSPECTS_MAX];
     int suspect_count;
+    int suspects_told; /* the first ones: in the report under way */
 };
 
 /* A heap URL of the operator, or NULL. */
