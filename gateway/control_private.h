@@ -37,6 +37,7 @@ struct control {
     bool load_trouble;
     uint64_t load_sequence;
     int64_t load_sent_ms;
+    int load_models; /* in the last report */
     struct control_suspect suspects[CONTROL_SUSPECTS_MAX];
     int suspect_count;
     int suspects_told; /* the first ones: in the report under way */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Load reports: no suspicion gets lost. */
+/* Load reports: no suspicion gets lost, and the more models they tell of, the rarer they are. */
 #include "control_rig.h"
 
 #include <stdio.h>
 
 #include "base/mem.h"
 
-enum { BROKEN_STREAMS = CONTROL_SUSPECTS_MAX + 44, SUSPECTS_SEEN_MAX = 8 };
+enum { BROKEN_STREAMS = CONTROL_SUSPECTS_MAX + 44, REPORTS = 4, SUSPECTS_SEEN_MAX = 8 };
 
 /* --- suspicions ----------------------------------------------------------------------------- */
 
@@ -81,10 +81,64 @@ static void suspicions_are_told_until_they_are_taken(void **state)
     control_rig_stop(&r);
 }
 
+/* --- how often ------------------------------------------------------------------------------ */
+
+static uint64_t told_ms;
+static uint64_t least_gap_ms;
+
+/* The load changes all the time. */
+static void note_time(struct control_rig *r, struct str text)
+{
+    uint64_t now_ms = loop_now_ms(&r->g.loop);
+
+    (void)text;
+    if (r->loads > 2 && now_ms - told_ms < least_gap_ms)
+        least_gap_ms = now_ms - told_ms;
+    told_ms = now_ms;
+    control_load_changed(r->g.control);
+}
+
+static bool has_routes(const struct control_rig *r)
+{
+    return control_has_routes(r->g.control);
+}
+
+static bool told_often(const struct control_rig *r)
+{
+    return r->loads == REPORTS;
+}
+
+static void large_reports_are_rarer(void **state)
+{
+    static const struct {
+        int models;
+        uint64_t gap_ms;
+    } cases[] = {{1, 20}, {2500, 40}, {10000, 100}, {15000, LOAD_PUSH_MS}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct control_rig r = {.load_status = 200, .snapshots = 1, .models = cases[i].models};
+        struct map_entry *e;
+
+        control_rig_start(&r);
+        control_rig_wait(&r, has_routes);
+        for (size_t at = 0; (e = map_next(&r.g.table.models, &at)) != NULL;)
+            ((struct gw_model *)e->value)->arrived = 1;
+        r.loads = 0;
+        r.on_load = note_time;
+        least_gap_ms = UINT64_MAX;
+        control_load_changed(r.g.control);
+        control_rig_wait(&r, told_often);
+        assert_true(least_gap_ms >= cases[i].gap_ms);
+        control_rig_stop(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(suspicions_are_told_until_they_are_taken),
+        cmocka_unit_test(large_reports_are_rarer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
