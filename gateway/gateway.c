@@ -204,6 +204,8 @@ static void stop(struct gateway *g)
     enum { LAST_FLUSH_MS = 5000 };
     struct err err = {0};
 
+    if (g->control != NULL)
+        control_finish(g->control);
     if (g->meter != NULL && meter_flush(g->meter, LAST_FLUSH_MS, &err) < 0)
         log_warn("the last usage snapshots may not be on the disk", LOG_ERR(&err));
 }

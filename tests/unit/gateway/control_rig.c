@@ -86,6 +86,7 @@ static void start_gateway(struct control_rig *r)
 
 static void stop_gateway(struct control_rig *r)
 {
+    control_finish(r->g.control);
     control_free(r->g.control);
     table_fini(&r->g.table);
     if (r->held != NULL)
