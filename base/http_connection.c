@@ -335,10 +335,13 @@ static void linger(struct http_connection *c)
     http_connection_set_phase(c, HTTP_PHASE_LINGER);
 }
 
+/* A drain may find an answer that has ended and is still on its way: it was not known then that its
+ * connection is to be closed behind it. */
 static void close_if_done(struct http_connection *c)
 {
-    if (!c->close_after || c->owned || c->phase == HTTP_PHASE_LINGER ||
-        http_connection_pending(c) > 0)
+    bool last = c->close_after || (c->server->draining && http_connection_is_quiet(c));
+
+    if (!last || c->owned || c->phase == HTTP_PHASE_LINGER || http_connection_pending(c) > 0)
         return;
     if (c->reset_after)
         http_connection_break(c);

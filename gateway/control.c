@@ -73,8 +73,7 @@ static void on_tokens(void *user, int status, struct str body, const struct err 
         return;
     }
     c->token_trouble = false;
-    if (file_write_atomic(c->tokens_path, body, 0600, &err) < 0)
-        log_warn("tokens can't be kept", LOG_ERR(&err));
+    keep_put(&c->tokens_kept, body);
     loop_timer_start(&c->g->loop, &c->token_timer, (uint64_t)TOKEN_RENEW_S * 1000);
     control_poll_soon(c, 0);
     control_load_changed(c);
@@ -134,7 +133,7 @@ static void dispatch_all(struct gateway *g)
 
 static int take_routes(struct control *c, struct str text, struct err *err)
 {
-    static const struct json_limits limits = {.max_bytes = 256U << 20, .max_depth = 12};
+    static const struct json_limits limits = {.max_bytes = KEEP_BYTES_MAX, .max_depth = 12};
     json_auto_t *tree = NULL;
     struct routes *routes = NULL;
     int r = json_read(&tree, text, &limits, "route snapshot", err);
@@ -164,8 +163,7 @@ static void on_routes(void *user, int status, struct str body, const struct err 
         r = take_routes(c, body, &err);
         if (r > 0) {
             note_version(c);
-            if (file_write_atomic(c->routes_path, body, 0600, &err) < 0)
-                log_warn("the route snapshot can't be kept", LOG_ERR(&err));
+            keep_put(&c->routes_kept, body);
             dispatch_all(c->g);
         }
     } else if (failure != NULL || status != 204) {
@@ -206,7 +204,7 @@ static void poll_routes(void *object)
                                        .bearer_token = token,
                                        .stall_timeout_ms = ROUTES_WAIT_MS + CONTROL_HUNG_MS,
                                        .timeout_ms = ROUTES_WAIT_MS + CONTROL_TRANSFER_MS,
-                                       .max_bytes = 256U << 20,
+                                       .max_bytes = KEEP_BYTES_MAX,
                                        .on_done = on_routes,
                                        .user = c,
                                    },
@@ -221,19 +219,19 @@ void control_poll_soon(struct control *c, uint64_t delay_ms)
 
 /* --- start ---------------------------------------------------------------------------------- */
 
-/* What an earlier run kept; a damaged file is as good as none. */
+/* What an earlier run kept; a damaged file is as good as none. After a crash the routes may be
+ * older than those that were in force, by a little more than KEEP_GAP_MS: a key that was revoked in
+ * that time is good again until the operator, who is asked at once, has answered. */
 static void read_kept(struct control *c)
 {
     struct err err = {0};
     struct buf text;
 
-    buf_init(&text, 256U << 20);
-    if (file_exists(c->tokens_path) && file_read(c->tokens_path, &text, &err) == 0 &&
-        take_tokens(c, buf_str(&text), &err) < 0)
+    buf_init(&text, KEEP_BYTES_MAX);
+    if (keep_read(&c->tokens_kept, &text, &err) > 0 && take_tokens(c, buf_str(&text), &err) < 0)
         log_warn("kept tokens are unreadable", LOG_ERR(&err));
     buf_clear(&text);
-    if (file_exists(c->routes_path) && file_read(c->routes_path, &text, &err) == 0 &&
-        take_routes(c, buf_str(&text), &err) < 0)
+    if (keep_read(&c->routes_kept, &text, &err) > 0 && take_routes(c, buf_str(&text), &err) < 0)
         log_warn("the kept route snapshot is unreadable", LOG_ERR(&err));
     buf_fini(&text);
     note_version(c);
@@ -249,6 +247,7 @@ int control_new(struct control **out, struct gateway *g, struct err *err)
     static const char *const audiences[CONTROL_TOKENS] = {
         TOKEN_AUDIENCE_AGENT, TOKEN_AUDIENCE_LEDGER, TOKEN_AUDIENCE_OPERATOR};
     CLEANUP(control_freep) struct control *c = mem_alloc(sizeof(*c));
+    int r;
 
     if (c == NULL)
         return err_no_memory(err);
@@ -259,10 +258,9 @@ int control_new(struct control **out, struct gateway *g, struct err *err)
     loop_timer_init(&c->token_timer, ask_tokens, c);
     loop_timer_init(&c->routes_timer, poll_routes, c);
     control_load_init(c);
-    c->tokens_path = path_join(g->settings->state, "tokens.json");
-    c->routes_path = path_join(g->settings->state, "routes.json");
-    if (c->tokens_path == NULL || c->routes_path == NULL)
-        return err_no_memory(err);
+    if ((r = keep_init(&c->tokens_kept, &g->loop, g->settings->state, "tokens.json", err)) < 0 ||
+        (r = keep_init(&c->routes_kept, &g->loop, g->settings->state, "routes.json", err)) < 0)
+        return r;
     read_kept(c);
     loop_timer_start(&g->loop, &c->token_timer, 0);
     control_poll_soon(c, 0);
@@ -270,17 +268,30 @@ int control_new(struct control **out, struct gateway *g, struct err *err)
     return 0;
 }
 
+static void stop_asking(struct control *c)
+{
+    loop_timer_stop(&c->token_timer);
+    loop_timer_stop(&c->routes_timer);
+    fetch_cancel(c->token_fetch);
+    fetch_cancel(c->routes_fetch);
+    c->token_fetch = c->routes_fetch = NULL;
+}
+
+void control_finish(struct control *c)
+{
+    stop_asking(c);
+    keep_finish(&c->tokens_kept);
+    keep_finish(&c->routes_kept);
+}
+
 void control_free(struct control *c)
 {
     if (c == NULL)
         return;
-    loop_timer_stop(&c->token_timer);
-    loop_timer_stop(&c->routes_timer);
+    stop_asking(c);
     control_load_fini(c);
-    fetch_cancel(c->token_fetch);
-    fetch_cancel(c->routes_fetch);
     buf_fini(&c->version);
-    mem_free(c->tokens_path);
-    mem_free(c->routes_path);
+    keep_fini(&c->tokens_kept);
+    keep_fini(&c->routes_kept);
     mem_free(c);
 }

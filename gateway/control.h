@@ -22,7 +22,11 @@ enum {
 
 /* Reads what is on disk and begins to ask the operator. Blocks: at start. */
 int control_new(struct control **out, struct gateway *g, struct err *err);
-void control_free(struct control *c); /* NULL is allowed */
+/* Asks no more, and what it learned last goes to the disk. Blocks: when the loop does not run any
+ * more. */
+void control_finish(struct control *c);
+/* After control_finish, or if the loop has not run. NULL is allowed. */
+void control_free(struct control *c);
 
 /* The token for that audience, or NULL: none yet. Valid until the loop turns. */
 const char *control_token(const struct control *c, const char *audience);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Load out: at once after a quiet time, then at most each CONTROL_LOAD_GAP_MS while it changes, and
- * a heartbeat each second. One report is under way at a time; figures are absolute, so one that is
- * lost is made good by the next.
+ * Load out: at once after a quiet time, then with a gap of 20 to 100 ms while it changes, and a
+ * heartbeat each second. One report is under way at a time; figures are absolute, so one that is
+ * lost is made good by the next. Suspicions are told again until a report with them was taken.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -13,6 +14,7 @@
 
 enum {
     CONTROL_LOAD_GAP_MS = 20,
+    CONTROL_LOAD_MODELS_PER_MS = 125, /* in a report: it makes the gap so much longer */
     CONTROL_LOAD_TIMEOUT_MS = 2000,
     CONTROL_LOAD_BYTES_MAX = 16 << 20
 };
@@ -69,15 +71,32 @@ static int write_report(struct control *c, struct buf *out)
             (struct load_suspect){str_of(c->suspects[i].pod_uid), str_of(c->suspects[i].reason)};
     if (fill_models(g, &report, now_ms) < 0)
         return -ERR_NO_MEMORY;
+    c->load_models = report.model_count;
     json_writer_init(&w, out);
     load_report_write(&w, &report);
     mem_free(report.models);
     return buf_check(out, "the load report", NULL);
 }
 
+/* A report is whole, so the more models are in it, the rarer. */
+static int64_t gap_ms(const struct control *c)
+{
+    int64_t gap = CONTROL_LOAD_GAP_MS + c->load_models / CONTROL_LOAD_MODELS_PER_MS;
+
+    return gap < LOAD_PUSH_MS ? gap : LOAD_PUSH_MS;
+}
+
 static void schedule(struct control *c, uint64_t delay_ms)
 {
     loop_timer_start(&c->g->loop, &c->load_timer, delay_ms);
+}
+
+/* The first `count` were taken, and no report is under way. */
+static void forget_suspects(struct control *c, int count)
+{
+    c->suspect_count -= count;
+    memmove(c->suspects, c->suspects + count, (size_t)c->suspect_count * sizeof(c->suspects[0]));
+    c->suspects_told = 0;
 }
 
 static void on_load_done(void *user, int status, struct str body, const struct err *failure)
@@ -91,10 +110,11 @@ static void on_load_done(void *user, int status, struct str body, const struct e
         log_warn("the operator does not take load reports", LOG_I64("status", status),
                  LOG_ERR(failure));
     c->load_trouble = failed;
+    forget_suspects(c, failed ? 0 : c->suspects_told);
     if (status == 401)
         loop_timer_start(&c->g->loop, &c->token_timer, CONTROL_RETRY_MS);
     schedule(c, failed          ? CONTROL_RETRY_MS
-                : c->load_dirty ? CONTROL_LOAD_GAP_MS
+                : c->load_dirty ? (uint64_t)gap_ms(c)
                                 : LOAD_HEARTBEAT_MS);
 }
 
@@ -124,7 +144,7 @@ static void send_load(void *object)
         schedule(c, CONTROL_RETRY_MS);
     } else {
         c->load_dirty = false;
-        c->suspect_count = 0;
+        c->suspects_told = c->suspect_count;
         c->load_sent_ms = gateway_now_ms(c->g);
     }
     buf_fini(&body);
@@ -138,15 +158,25 @@ void control_load_changed(struct control *c)
         return; /* a report is due already */
     c->load_dirty = true;
     if (c->load_fetch == NULL)
-        schedule(c,
-                 since_ms >= CONTROL_LOAD_GAP_MS ? 0 : (uint64_t)(CONTROL_LOAD_GAP_MS - since_ms));
+        schedule(c, since_ms >= gap_ms(c) ? 0 : (uint64_t)(gap_ms(c) - since_ms));
+}
+
+/* What the report under way says does not count: the operator may have looked already. */
+static bool will_be_told(const struct control *c, const char *pod_uid, const char *reason)
+{
+    for (int i = c->suspects_told; i < c->suspect_count; i++) {
+        if (strcmp(c->suspects[i].pod_uid, pod_uid) == 0 &&
+            strcmp(c->suspects[i].reason, reason) == 0)
+            return true;
+    }
+    return false;
 }
 
 void control_suspect(struct control *c, const char *pod_uid, const char *reason)
 {
     struct control_suspect *s;
 
-    if (c->suspect_count == CONTROL_SUSPECTS_MAX)
+    if (c->suspect_count == CONTROL_SUSPECTS_MAX || will_be_told(c, pod_uid, reason))
         return;
     s = &c->suspects[c->suspect_count++];
     snprintf(s->pod_uid, sizeof(s->pod_uid), "%s", pod_uid);

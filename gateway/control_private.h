@@ -7,6 +7,7 @@
 #include "base/loop.h"
 #include "gateway/control.h"
 #include "gateway/gateway.h"
+#include "gateway/keep.h"
 
 enum { CONTROL_TOKENS = 3 };
 
@@ -21,8 +22,8 @@ struct control {
         const char *audience;
         char text[TOKEN_TEXT_MAX];
     } tokens[CONTROL_TOKENS];
-    char *tokens_path;
-    char *routes_path;
+    struct keep tokens_kept;
+    struct keep routes_kept;
     struct buf version; /* of the routes in force, as text */
     struct fetch *token_fetch;
     struct fetch *routes_fetch;
@@ -37,8 +38,10 @@ struct control {
     bool load_trouble;
     uint64_t load_sequence;
     int64_t load_sent_ms;
+    int load_models; /* in the last report */
     struct control_suspect suspects[CONTROL_SUSPECTS_MAX];
     int suspect_count;
+    int suspects_told; /* the first ones: in the report under way */
 };
 
 /* A heap URL of the operator, or NULL. */

@@ -53,7 +53,7 @@ static void on_sweep(void *object)
 
 void gateway_check_drained(struct gateway *g)
 {
-    if (g->draining && g->flight_count == 0)
+    if (g->draining && g->flight_count == 0 && http_server_connection_count(g->server) == 0)
         loop_quit(&g->loop);
 }
 
@@ -61,11 +61,12 @@ static void on_drain_end(void *object)
 {
     struct gateway *g = object;
 
-    log_warn("leaving with requests in flight", LOG_I64("requests", g->flight_count));
+    log_warn("leaving before all clients were served", LOG_I64("requests", g->flight_count),
+             LOG_I64("connections", http_server_connection_count(g->server)));
     loop_quit(&g->loop);
 }
 
-static void on_drained(void *object)
+static void on_connections_gone(void *object)
 {
     gateway_check_drained(object);
 }
@@ -81,7 +82,7 @@ static void on_signal(void *object, int signum)
     log_info("draining", LOG_I64("signal", signum), LOG_I64("requests", g->flight_count));
     g->draining = true;
     loop_timer_start(&g->loop, &g->drain, (uint64_t)g->settings->drain_ms);
-    http_server_drain(g->server, (uint64_t)g->settings->drain_ms, on_drained, g);
+    http_server_drain(g->server, (uint64_t)g->settings->drain_ms, on_connections_gone, g);
     gateway_check_drained(g);
 }
 
@@ -203,6 +204,8 @@ static void stop(struct gateway *g)
     enum { LAST_FLUSH_MS = 5000 };
     struct err err = {0};
 
+    if (g->control != NULL)
+        control_finish(g->control);
     if (g->meter != NULL && meter_flush(g->meter, LAST_FLUSH_MS, &err) < 0)
         log_warn("the last usage snapshots may not be on the disk", LOG_ERR(&err));
 }

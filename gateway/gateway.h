@@ -84,7 +84,8 @@ static inline int64_t gateway_now_ms(const struct gateway *g)
 {
     return clock_mono_ms(g->clock);
 }
-/* After the last flight of a draining gateway. */
+/* Ends a draining gateway that has no flight left and no connection: a flight that ended may have
+ * left much of its answer to be sent, and it is charged in full. */
 void gateway_check_drained(struct gateway *g);
 
 #endif

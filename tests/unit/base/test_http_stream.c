@@ -301,6 +301,41 @@ static void drains(void **state)
     fixture_stop(&f);
 }
 
+/* An answer that has ended, of which the client has read nothing yet. */
+static void drains_what_is_still_on_its_way(void **state)
+{
+    enum { ANSWER = 12 << 20 }; /* more than the kernel takes */
+    struct http_server_limits limits = http_server_limits_default;
+    CLEANUP(mem_freep) char *answer = mem_alloc(ANSWER);
+    CLEANUP(buf_fini) struct buf in = {0};
+    struct kept k = {.bytes = {answer, ANSWER}};
+    struct drain d = {.timeout_ms = 60000};
+    struct fixture f;
+    int fd;
+
+    (void)state;
+    memset(answer, 'x', ANSWER);
+    buf_init(&in, INPUT_MAX);
+    limits.output_bytes = 2 * (size_t)ANSWER;
+    fixture_start(&f, keep, &k, &limits);
+    d.f = &f;
+    fd = dial(f.port);
+    send_all(fd, STR(GET));
+    wait_ready(&k);
+    fixture_call(&f, write_kept, &k);
+    fixture_call(&f, end_kept, &k);
+    fixture_call(&f, start_drain, &d);
+    assert_int_equal(atomic_load(&d.done), 0);
+    receive(fd, &in, SIZE_MAX); /* whole, then closed */
+    assert_true(in.len > ANSWER);
+    assert_true(str_ends(buf_str(&in), STR("0\r\n\r\n")));
+    close(fd);
+    for (int turn = 0; turn < 400 && atomic_load(&d.done) == 0; turn++)
+        usleep(5000);
+    assert_int_equal(atomic_load(&d.done), 1);
+    fixture_stop(&f);
+}
+
 static void cuts_off_what_a_drain_can_not_finish(void **state)
 {
     CLEANUP(buf_fini) struct buf in = {0};
@@ -336,6 +371,7 @@ int main(void)
         cmocka_unit_test(cuts_off_clients_that_do_not_read),
         cmocka_unit_test(bounds_what_waits_for_a_client),
         cmocka_unit_test(drains),
+        cmocka_unit_test(drains_what_is_still_on_its_way),
         cmocka_unit_test(cuts_off_what_a_drain_can_not_finish),
     };
 

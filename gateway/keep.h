@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A file that holds the newest of the texts that come: written on a thread of the pool, since a
+ * disk may take its time; one write at a time, the first at once, then one per KEEP_GAP_MS with
+ * what is the newest then. What a crash loses are texts of less than that time, plus a write; the
+ * file is always one whole text. Loop thread.
+ */
+#ifndef SPATE_GATEWAY_KEEP_H
+#define SPATE_GATEWAY_KEEP_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/loop.h"
+
+enum { KEEP_GAP_MS = 1000, KEEP_BYTES_MAX = 256 << 20 };
+
+struct keep { /* private */
+    struct loop *loop;
+    char *path;
+    struct loop_timer timer;
+    struct buf next; /* the newest text, if it `waits` to be written */
+    bool waits;
+    struct buf text; /* what a thread of the pool writes, if it is `writing` */
+    bool writing;
+    int result;
+    struct err err;
+    uint64_t begun_ms; /* of the last write; 0: none yet */
+};
+
+/* The file is FOLDER/NAME, of mode 0600. */
+int keep_init(struct keep *k, struct loop *loop, const char *folder, const char *name,
+              struct err *err);
+/* Appends what an earlier process kept, and returns 1; 0: nothing is there. Blocks: at start. */
+int keep_read(const struct keep *k, struct buf *out, struct err *err);
+/* Copies the text. A failure, here or of the disk, is logged: the next text may fare better. */
+void keep_put(struct keep *k, struct str text);
+/* Writes what waits, now. Blocks: when the loop does not run any more; it is turned while a write
+ * is under way. */
+void keep_finish(struct keep *k);
+/* No write may be under way: nothing was put, or keep_finish was called. A zeroed one is allowed.
+ */
+void keep_fini(struct keep *k);
+
+#endif
