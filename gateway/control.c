@@ -220,8 +220,8 @@ void control_poll_soon(struct control *c, uint64_t delay_ms)
 /* --- start ---------------------------------------------------------------------------------- */
 
 /* What an earlier run kept; a damaged file is as good as none. After a crash the routes may be
- * older than those that were in force, by a little more than KEEP_GAP_MS: a key that was revoked in
- * that time is good again until the operator, who is asked at once, has answered. */
+ * older than those that were in force, by the time of a write: a key that was revoked in that time
+ * is good again until the operator, who is asked at once, has answered. */
 static void read_kept(struct control *c)
 {
     struct err err = {0};

@@ -22,14 +22,29 @@ static void write_in_pool(void *object)
     k->result = file_write_atomic(k->path, buf_str(&k->text), 0600, &k->err);
 }
 
-/* The wait until the next write may begin. */
-static void schedule(struct keep *k)
-{
-    uint64_t since_ms = loop_now_ms(k->loop) - k->begun_ms;
-    bool now = k->begun_ms == 0 || since_ms >= KEEP_GAP_MS;
+static void on_written(void *object);
 
-    if (!k->writing && !loop_timer_running(&k->timer))
-        loop_timer_start(k->loop, &k->timer, now ? 0 : KEEP_GAP_MS - since_ms);
+/* The newest, unless a write is under way: then it comes after that. */
+static void begin_write(struct keep *k)
+{
+    struct err err = {0};
+    int r;
+
+    if (k->writing || !k->waits)
+        return;
+    k->err = (struct err){0};
+    k->text = k->next;
+    buf_init(&k->next, KEEP_BYTES_MAX);
+    r = loop_work(k->loop, write_in_pool, on_written, k);
+    if (r == 0) {
+        k->writing = true;
+        k->waits = false;
+        return;
+    }
+    k->next = k->text;
+    buf_init(&k->text, KEEP_BYTES_MAX);
+    (void)err_set(&err, (enum err_code) - r, "no thread of the pool takes it");
+    complain(k, &err);
 }
 
 static void on_written(void *object)
@@ -40,36 +55,13 @@ static void on_written(void *object)
     buf_fini(&k->text);
     if (k->result < 0)
         complain(k, &k->err);
-    if (k->waits)
-        schedule(k);
-}
-
-static void begin_write(void *object)
-{
-    struct keep *k = object;
-    struct err err = {0};
-
-    k->begun_ms = loop_now_ms(k->loop);
-    k->err = (struct err){0};
-    k->text = k->next;
-    buf_init(&k->next, KEEP_BYTES_MAX);
-    if (loop_work(k->loop, write_in_pool, on_written, k) < 0) {
-        k->next = k->text;
-        buf_init(&k->text, KEEP_BYTES_MAX);
-        (void)err_no_memory(&err);
-        complain(k, &err);
-        schedule(k);
-        return;
-    }
-    k->writing = true;
-    k->waits = false;
+    begin_write(k);
 }
 
 int keep_init(struct keep *k, struct loop *loop, const char *folder, const char *name,
               struct err *err)
 {
     *k = (struct keep){.loop = loop, .path = path_join(folder, name)};
-    loop_timer_init(&k->timer, begin_write, k);
     buf_init(&k->next, KEEP_BYTES_MAX);
     buf_init(&k->text, KEEP_BYTES_MAX);
     return k->path == NULL ? err_no_memory(err) : 0;
@@ -90,7 +82,7 @@ void keep_put(struct keep *k, struct str text)
     (void)buf_append_str(&k->next, text);
     k->waits = buf_check(&k->next, k->path, &err) == 0;
     if (k->waits)
-        schedule(k);
+        begin_write(k);
     else
         complain(k, &err);
 }
@@ -101,7 +93,6 @@ void keep_finish(struct keep *k)
 
     while (k->writing)
         loop_turn(k->loop, KEEP_TURN_MS);
-    loop_timer_stop(&k->timer);
     if (k->waits && file_write_atomic(k->path, buf_str(&k->next), 0600, &err) < 0)
         complain(k, &err);
     k->waits = false;
@@ -110,7 +101,6 @@ void keep_finish(struct keep *k)
 void keep_fini(struct keep *k)
 {
     assert(!k->writing);
-    loop_timer_stop(&k->timer);
     buf_fini(&k->next);
     buf_fini(&k->text);
     mem_free(k->path);

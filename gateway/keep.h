@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A file that holds the newest of the texts that come: written on a thread of the pool, since a
- * disk may take its time; one write at a time, the first at once, then one per KEEP_GAP_MS with
- * what is the newest then. What a crash loses are texts of less than that time, plus a write; the
- * file is always one whole text. Loop thread.
+ * disk may take its time; one write at a time, each of what is the newest then. What a crash loses
+ * are the texts that came during the last write; the file is always one whole text. Loop thread.
  */
 #ifndef SPATE_GATEWAY_KEEP_H
 #define SPATE_GATEWAY_KEEP_H
@@ -12,19 +11,17 @@
 #include "base/err.h"
 #include "base/loop.h"
 
-enum { KEEP_GAP_MS = 1000, KEEP_BYTES_MAX = 256 << 20 };
+enum { KEEP_BYTES_MAX = 256 << 20 };
 
 struct keep { /* private */
     struct loop *loop;
     char *path;
-    struct loop_timer timer;
     struct buf next; /* the newest text, if it `waits` to be written */
     bool waits;
     struct buf text; /* what a thread of the pool writes, if it is `writing` */
     bool writing;
     int result;
     struct err err;
-    uint64_t begun_ms; /* of the last write; 0: none yet */
 };
 
 /* The file is FOLDER/NAME, of mode 0600. */
