@@ -332,6 +332,7 @@ static void linger(struct http_connection *c)
         http_connection_break(c);
         return;
     }
+    c->stall_left = SIZE_MAX;
     http_connection_set_phase(c, HTTP_PHASE_LINGER);
 }
 

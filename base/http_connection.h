@@ -19,7 +19,7 @@ enum {
     HTTP_INPUT_BYTES = 128 * 1024,   /* kept of requests that wait behind the running one */
     HTTP_KEEP_BYTES = 64 * 1024,     /* a larger buffer is freed when its request is over */
     HTTP_PIPELINE_BYTES = 64 * 1024, /* with more output unsent, the next request waits */
-    HTTP_LINGER_MS = 2000,           /* to let the peer read the answer before the close */
+    HTTP_LINGER_MS = 2000, /* to let the peer read the answer before the close; again if it does */
     HTTP_ACCEPT_RETRY_MS = 100,
     HTTP_LISTENERS_MAX = 8,
     HTTP_BACKLOG = 1024,

@@ -6,6 +6,9 @@
  */
 #include "base/http_connection.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 size_t http_connection_pending(const struct http_connection *c)
 {
     if (c->closing)
@@ -62,6 +65,31 @@ static void check_stall(struct http_connection *c)
     start_timer(c);
 }
 
+/* Bytes that the kernel has taken and the peer's has not. */
+static size_t unacknowledged(const struct http_connection *c)
+{
+    uv_os_fd_t fd;
+    int left = 0;
+
+    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0 || ioctl(fd, SIOCOUTQ, &left) != 0)
+        return 0;
+    return (size_t)left;
+}
+
+/* The answer may still be on its way, and our end may take the network with it that it goes by: a
+ * pod's. As long as it moves it is waited for. */
+static void check_linger(struct http_connection *c)
+{
+    size_t left = unacknowledged(c);
+
+    if (left == 0 || left >= c->stall_left) {
+        http_connection_break(c);
+        return;
+    }
+    c->stall_left = left;
+    start_timer(c);
+}
+
 void http_connection_on_timer(void *object)
 {
     struct http_connection *c = object;
@@ -72,6 +100,8 @@ void http_connection_on_timer(void *object)
         http_server_count(c->server, HTTP_METRIC_REFUSED, "timeout");
         http_answer_failure(c, 408, "the request did not arrive in time");
         http_connection_set_phase(c, HTTP_PHASE_IDLE);
+    } else if (c->phase == HTTP_PHASE_LINGER) {
+        check_linger(c);
     } else {
         http_connection_break(c);
     }

@@ -72,7 +72,8 @@ class Drain(unittest.TestCase):
         client = SlowClient(self, stream=True, stream_options={"include_usage": True})
         client.wait_for_first_byte()
         self.leave()
-        rigs.wait_for(lambda: self.agent.status(self.rig.tokens["agent"])["running"] == 0, what="the pod's end of it")
+        rigs.wait_for(lambda: self.agent.status(self.rig.tokens["agent"])["running"] == 0, seconds=60,
+                      what="the pod's end of it")
         time.sleep(1)
         lines = [line[6:] for line in client.read().split(b"\n") if line.startswith(b"data: ")]
         self.assertEqual(lines[-1], b"[DONE]")
