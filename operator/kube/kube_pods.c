@@ -275,7 +275,8 @@ void kube_node_changed(struct kube *kube, enum kube_change change, const struct 
 
     if (!kube->synced || kube->closing)
         return;
-    if (change == KUBE_MODIFIED && old->ready == node->ready && old->reclaimed == node->reclaimed)
+    if (change == KUBE_MODIFIED && old->ready == node->ready && old->reclaimed == node->reclaimed &&
+        old->capacity == node->capacity)
         return;
     for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
         const struct kube_entry *next;
