@@ -86,7 +86,10 @@ struct kube {
     bool gateways_told;
 
     struct kube_definitions *definitions;
-    struct map budgets;           /* "namespace/model" -> its disruption budget */
+    struct map budgets;                  /* "namespace/model" -> its disruption budget */
+    int64_t budgets_ms;                  /* monotonic: of the last look for those that lack */
+    const struct kube_view *budget_view; /* where the next look begins; NULL: at the first */
+    size_t budget_at;
     struct kube_write *writes;    /* commands under way */
     struct kube_review *reviews;  /* of gateways' credentials */
     struct kube_relayed *relayed; /* requests passed on to the leader */
@@ -172,8 +175,10 @@ void kube_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid);
 void kube_budgets_init(struct kube *kube);
 /* Forgets all, cancels what is under way. */
 void kube_budgets_clear(struct kube *kube);
-/* The model's budget is for so many replicas from now on. */
-void kube_budget_follow(struct kube *kube, const struct crd_object *model, int64_t desired);
+/* The model's budget is to be for as many replicas as its status wants. */
+void kube_budget_follow(struct kube *kube, const struct kube_custom *model);
+/* Looks for budgets that lack: their write failed, or a leader before us left it undone. */
+void kube_budgets_sweep(struct kube *kube);
 void kube_budget_forget(struct kube *kube, const struct crd_object *model);
 
 /* kube_definitions.c: whether the API server knows every field that we do */

@@ -81,6 +81,7 @@ static void custom_changed(struct kube *kube, enum kube_change change,
         (known == NULL || known->generation != custom->object->generation))
         kube_definitions_tell(kube, custom->object);
     kube_tell_custom(kube, known != NULL ? PLATFORM_MODIFIED : PLATFORM_ADDED, entry);
+    kube_budget_follow(kube, custom);
     if (was_held && custom->object != NULL && custom->object->kind->id == CRD_MODEL_DEPLOYMENT)
         tell_pods_of(kube, custom->object);
 }
@@ -166,6 +167,7 @@ static void sweep(void *object)
             kube_pods_sweep(kube, kube_informer_store(view->informer));
     }
     kube_gateways_tell(kube);
+    kube_budgets_sweep(kube);
     trim(kube);
     loop_timer_start(kube->loop, &kube->sweep, KUBE_SWEEP_MS);
 }

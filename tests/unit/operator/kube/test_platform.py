@@ -124,6 +124,37 @@ class Platform(unittest.TestCase):
         capacity, = self.wait_for(lambda: self.status().get("capacity"), "the capacity in the status", 15)
         self.assertEqual((capacity["type"], capacity["replicas"]), ("Spot", 1))
 
+    def budget(self):
+        found = self.cluster.get("poddisruptionbudgets", "team-a", "brook-spate")
+        return found and found["spec"]["minAvailable"]
+
+    def wait_quiet(self):
+        """No status is written for longer than one that may wait does."""
+        def last():
+            return max(r.time for r in list(self.cluster.requests) if r.subresource == "status")
+        self.wait_for(lambda: time.monotonic() - last() > 7, "a steady model", 60)
+
+    def budgets_applied(self):
+        return sum(r.method == "PATCH" and r.plural == "poddisruptionbudgets" for r in list(self.cluster.requests))
+
+    def test_a_budget_that_lacks_is_written_again(self):
+        self.cluster.refusal = lambda request: 500 if request.plural == "poddisruptionbudgets" else None
+        self.cluster.make_model("team-a", 3)
+        self.start()
+        self.wait_pods(3)
+        self.wait_quiet()
+        self.assertIsNone(self.budget())
+        self.cluster.refusal = lambda request: None
+        self.wait_for(lambda: self.budget() == 2, "the budget", 15)
+        # The leader dies, and its write with it: the next one finds a status that needs no change.
+        self.kill()
+        self.cluster.delete("poddisruptionbudgets", "team-a", "brook-spate")
+        self.start()
+        self.wait_for(lambda: self.budget() == 2, "the budget of the next leader", 30)
+        count = self.budgets_applied()
+        time.sleep(7)  # longer than between two looks
+        self.assertEqual(self.budgets_applied(), count)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
