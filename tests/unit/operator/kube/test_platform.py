@@ -124,6 +124,35 @@ class Platform(unittest.TestCase):
         capacity, = self.wait_for(lambda: self.status().get("capacity"), "the capacity in the status", 15)
         self.assertEqual((capacity["type"], capacity["replicas"]), ("Spot", 1))
 
+    def want(self, namespace, replicas):
+        def change(model):
+            model["spec"]["scaling"]["minReplicas"] = replicas
+            model["metadata"]["generation"] += 1
+        self.cluster.edit("modeldeployments", namespace, "brook", change)
+
+    def test_a_namespace_that_may_not_be_read_holds_up_no_other(self):
+        """It was deleted, and its Role with it. When it is there again its pods are known before its models: none is lost."""
+        for namespace in ("team-a", "team-b"):
+            self.cluster.make_model(namespace, 1)
+        self.start("--watch-namespaces", "team-a,team-b")
+        kept = [self.wait_pods(1, namespace)[0]["metadata"]["uid"] for namespace in ("team-a", "team-b")]
+        self.kill()
+        self.cluster.refusal = lambda request: 403 if request.namespace == "team-b" else None
+        self.start("--watch-namespaces", "team-a,team-b")
+        self.want("team-a", 2)
+        self.wait_pods(2, "team-a")
+        self.cluster.refusal = lambda request: 403 if (request.namespace, request.plural) == (
+            "team-b", "modeldeployments") else None
+        self.wait_for(lambda: any(w.request.plural == "pods" and w.request.namespace == "team-b"
+                                  for w in self.cluster.live_watchers()), "a watch of its pods", 45)
+        self.cluster.refusal = lambda request: None
+        self.want("team-b", 2)
+        self.wait_for(lambda: len(self.cluster.all_of("pods", "team-b")) == 2, "another pod in team-b", 60)
+        self.wait_pods(2, "team-b")
+        there = [pod["metadata"]["uid"] for namespace in ("team-a", "team-b") for pod in self.cluster.all_of("pods", namespace)]
+        self.assertLessEqual(set(kept), set(there))
+        self.assertFalse([r for r in list(self.cluster.requests) if r.method == "DELETE"])
+
     def budget(self):
         found = self.cluster.get("poddisruptionbudgets", "team-a", "brook-spate")
         return found and found["spec"]["minAvailable"]
