@@ -143,8 +143,10 @@ class Platform(unittest.TestCase):
         self.wait_pods(2, "team-a")
         self.cluster.refusal = lambda request: 403 if (request.namespace, request.plural) == (
             "team-b", "modeldeployments") else None
-        self.wait_for(lambda: any(w.request.plural == "pods" and w.request.namespace == "team-b"
-                                  for w in self.cluster.live_watchers()), "a watch of its pods", 45)
+        since = time.monotonic()
+        self.wait_for(lambda: any((r.namespace, r.plural) == ("team-b", "pods") and r.time > since
+                                  for r in list(self.cluster.requests)), "a list of its pods", 45)
+        time.sleep(1)  # in which its pods, known without a model, might be deleted
         self.cluster.refusal = lambda request: None
         self.want("team-b", 2)
         self.wait_for(lambda: len(self.cluster.all_of("pods", "team-b")) == 2, "another pod in team-b", 60)
