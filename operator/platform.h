@@ -85,7 +85,9 @@ struct platform_pod_spec {
     struct str name;
     uint64_t ordinal;
     struct str template_hash;
-    const struct crd_object *model; /* borrowed for the call: the template is its spec */
+    int64_t cold_start_p90_ms; /* how long a start takes, as measured; 0: none was */
+    /* Borrowed for the call: the template is its spec. Its status is gone by now: see on_object. */
+    const struct crd_object *model;
 };
 
 /* How a command ended. */

@@ -73,7 +73,8 @@ int endpoints_open(struct endpoints *e, const char *address, struct err *err);
 void endpoints_close(struct endpoints *e);
 /* Takes the snapshot over: it becomes what gateways get. */
 void endpoints_publish(struct endpoints *e, struct routes *routes);
-/* Who waits for routes here is answered at once, and asks again: another leads now. */
+/* Another leads now: who waits for routes here is answered at once, and asks again. The snapshot is
+ * forgotten, as it is old when we lead again. */
 void endpoints_release(struct endpoints *e);
 
 /* --- answers, for platforms too --------------------------------------------------------------- */

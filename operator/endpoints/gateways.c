@@ -187,6 +187,8 @@ static void wait_for_newer(struct endpoints *e, struct http_exchange *x)
 
 void endpoints_release(struct endpoints *e)
 {
+    e->has_routes = false;
+    buf_clear(&e->routes);
     while (e->waiters != NULL)
         waited_enough(e->waiters);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A PodDisruptionBudget per model: whoever drains nodes on purpose takes at most one of a model's
- * pods at a time. It follows the number of replicas that are wanted, so it is applied with the
- * status that says so. The model is its owner, and takes it along.
+ * pods at a time. It follows the number of replicas that the model's status wants, as watched: each
+ * change at once, and a look at all models every few seconds finds what lacks, whether a write
+ * failed or the leader died before it. So a new leader applies each once; an equal one changes
+ * nothing. The model is its owner, and takes it along.
  *
  * minAvailable is a number since the pods have no controller that the API server could ask how many
  * there should be. With one replica it is 0: an eviction is answered by SIGTERM, which drains, and
@@ -17,7 +19,13 @@
 
 #define FIELD_MANAGER "spate-operator-budget"
 
-enum { BUDGET_BYTES_MAX = 16 << 10, BUDGETS_MAX = 100000, BUDGET_KEY_MAX = 2 * CRD_NAME_MAX + 2 };
+enum {
+    BUDGET_BYTES_MAX = 16 << 10,
+    BUDGETS_MAX = 100000,
+    BUDGET_KEY_MAX = 2 * CRD_NAME_MAX + 2,
+    LOOK_MS = 5 * 1000, /* between looks at all */
+    AT_ONCE = 50,       /* applied in one look */
+};
 
 static const struct kube_resource budgets_resource = {"policy", "v1", "poddisruptionbudgets", true};
 
@@ -75,7 +83,7 @@ static void applied(void *user, const struct kube_answer *answer)
         return;
     log_warn("the disruption budget of a model can't be written", LOG_STR("model", budget->key),
              LOG_ERR(answer->err));
-    if (answer->code != -ERR_DENIED)
+    if (answer->code != -ERR_DENIED && answer->code != -ERR_INVALID)
         budget->desired = -1;
 }
 
@@ -142,13 +150,10 @@ static int send_budget(struct budget *budget, const struct crd_object *model, st
                               reply, err);
 }
 
-static struct budget *budget_get(struct kube *kube, const char *key)
+static struct budget *budget_new(struct kube *kube, const char *key)
 {
-    struct budget *budget = map_get(&kube->budgets, str_of(key));
+    struct budget *budget = must(mem_alloc(sizeof(*budget)));
 
-    if (budget != NULL)
-        return budget;
-    budget = must(mem_alloc(sizeof(*budget)));
     if (map_put(&kube->budgets, str_of(key), budget, NULL) < 0) {
         mem_free(budget);
         return NULL;
@@ -159,18 +164,19 @@ static struct budget *budget_get(struct kube *kube, const char *key)
     return budget;
 }
 
-void kube_budget_follow(struct kube *kube, const struct crd_object *model, int64_t desired)
+/* False: it is as it should be, or can't be sent now. */
+static bool follow(struct kube *kube, const struct crd_object *model, int64_t desired)
 {
     char key[BUDGET_KEY_MAX];
     struct budget *budget;
     struct err err = {0};
 
     key_of(model, key);
-    budget = budget_get(kube, key);
-    if (budget == NULL || budget->desired == desired || !kube_leads_for_sure(kube))
-        return;
-    if (desired == 0 && budget->desired < 0)
-        return;                     /* not one for each model that sleeps */
+    budget = map_get(&kube->budgets, str_of(key));
+    if (budget == NULL && desired > 0) /* not one for each model that sleeps */
+        budget = budget_new(kube, key);
+    if (budget == NULL || budget->desired == desired)
+        return false;
     kube_call_cancel(budget->call); /* of an older number */
     budget->call = NULL;
     budget->desired = desired;
@@ -179,4 +185,51 @@ void kube_budget_follow(struct kube *kube, const struct crd_object *model, int64
         log_warn("the disruption budget of a model can't be written", LOG_STR("model", key),
                  LOG_ERR(&err));
     }
+    return true;
+}
+
+void kube_budget_follow(struct kube *kube, const struct kube_custom *model)
+{
+    if (model->object == NULL || model->object->kind->id != CRD_MODEL_DEPLOYMENT ||
+        !kube_leads_for_sure(kube))
+        return;
+    (void)follow(kube, model->object, model->desired);
+}
+
+/* Goes on where it stood. False: the rest is left to the next look. */
+static bool look(struct kube *kube, const struct kube_view *view, int *left)
+{
+    const struct kube_store *store = kube_informer_store(view->informer);
+
+    while (*left > 0) {
+        const struct kube_entry *entry = kube_store_next(store, &kube->budget_at);
+        const struct kube_custom *custom;
+
+        if (entry == NULL) {
+            kube->budget_at = 0;
+            return true;
+        }
+        custom = entry->object;
+        if (custom->object != NULL && follow(kube, custom->object, custom->desired))
+            --*left;
+    }
+    return false;
+}
+
+void kube_budgets_sweep(struct kube *kube)
+{
+    int64_t now = clock_mono_ms(kube->platform.clock);
+    const struct kube_view *view = kube->budget_view != NULL ? kube->budget_view : kube->views;
+    int left = AT_ONCE;
+
+    if (now - kube->budgets_ms < LOOK_MS || !kube_leads_for_sure(kube))
+        return;
+    kube->budgets_ms = now;
+    for (; view != NULL; view = view->next) {
+        bool of_models = view->kind != NULL && view->kind->id == CRD_MODEL_DEPLOYMENT;
+
+        if (of_models && !look(kube, view, &left))
+            break;
+    }
+    kube->budget_view = view;
 }

@@ -60,9 +60,6 @@ static void status_put(struct platform *p, uint64_t ticket, const struct crd_obj
     if (r == 0)
         r = kube_update(kube->api, &target, buf_str(&body), kube_write_reply(write), &err);
     kube_write_settle(write, r, &err);
-    if (r == 0 && object->kind->id == CRD_MODEL_DEPLOYMENT)
-        kube_budget_follow(kube, object,
-                           json_integer_value(json_object_get(status, "desiredReplicas")));
 }
 
 static void event_record(struct platform *p, const struct crd_object *about, bool warning,

@@ -41,6 +41,14 @@ static json_t *known_part(const json_t *object, const struct crd_kind *kind)
     return STEAL(tree);
 }
 
+/* Of a status that may be dropped soon. Nobody but the operator writes it. */
+static int64_t desired_of(const json_t *object)
+{
+    const json_t *status = json_object_get(object, "status");
+
+    return json_integer_value(json_object_get(status, "desiredReplicas"));
+}
+
 int kube_crd_read(struct kube_custom **out, const json_t *object, const struct crd_kind *kind,
                   const struct kube_meta *meta, struct err *err)
 {
@@ -54,6 +62,7 @@ int kube_crd_read(struct kube_custom **out, const json_t *object, const struct c
         mem_free(custom);
         return err_no_memory(err);
     }
+    custom->desired = desired_of(object);
     r = crd_object_read(&custom->object, tree, NULL, NULL, &fault);
     if (r == 0 && crd_object_pack(custom->object, err) < 0) {
         kube_crd_free(custom);

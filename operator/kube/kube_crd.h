@@ -14,7 +14,9 @@ struct kube_custom {
     struct crd_object *object; /* NULL: see fault */
     char *fault;               /* NULL: none */
     struct crd_object *last;   /* with a fault: as it could be read last; NULL: never */
+    int64_t desired;           /* replicas that a model's status wants; 0 for other kinds */
     bool told;                 /* kept over changes by the platform: the handler knows it */
+    bool behind;               /* but not as it is now: see kube_absence.c */
 };
 
 /* Fails without memory only. The caller owns *out. */

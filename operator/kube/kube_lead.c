@@ -27,18 +27,23 @@ static void begin(struct kube *kube)
     kube_definitions_tell_all(kube);
 }
 
-static void view_is_fresh(void *user)
+void kube_lead_go_on(struct kube *kube)
 {
-    struct kube_view *view = user;
-    struct kube *kube = view->kube;
-
-    view->stale = false;
-    for (const struct kube_view *each = kube->views; each != NULL; each = each->next) {
-        if (each->stale)
+    for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
+        if (view->stale && !view->absent)
             return;
     }
     if (kube->term > 0 && kube->epoch == 0 && !kube->closing)
         begin(kube);
+}
+
+void kube_view_is_fresh(void *view)
+{
+    struct kube_view *fresh = view;
+
+    fresh->stale = false;
+    kube_absence_end(fresh);
+    kube_lead_go_on(fresh->kube);
 }
 
 /* What the leader before us wrote last may not have reached our views: all are listed anew. */
@@ -51,7 +56,7 @@ static void on_started(void *user, uint64_t term)
     for (struct kube_view *view = kube->views; view != NULL; view = view->next)
         view->stale = true;
     for (struct kube_view *view = kube->views; view != NULL; view = view->next)
-        kube_informer_relist(view->informer, view_is_fresh, view);
+        kube_informer_relist(view->informer, kube_view_is_fresh, view);
 }
 
 static void on_stopped(void *user)

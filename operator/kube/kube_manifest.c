@@ -194,17 +194,14 @@ static int write(struct buf *out, struct manifest *m, struct err *err)
 int kube_manifest_write(struct buf *out, const struct kube_manifest_options *options,
                         const struct platform_pod_spec *pod, struct err *err)
 {
-    struct crd_model_status status = {0};
     struct crd_model_spec spec = {0};
-    struct manifest m = {.options = options, .pod = pod, .spec = &spec, .status = &status};
+    struct manifest m = {.options = options, .pod = pod, .spec = &spec};
     CLEANUP(arena_fini) struct arena arena;
     int r = check_names(pod, err);
 
     arena_init(&arena, SPEC_ARENA_BYTES);
     if (r == 0)
         r = crd_model_spec_read(&spec, pod->model, &arena, err);
-    if (r == 0)
-        r = crd_model_status_read(&status, pod->model, &arena, err);
     if (r == 0)
         r = kube_source_read(&m.source, spec.uri, err);
     return r == 0 ? write(out, &m, err) : r;

@@ -89,7 +89,7 @@ static void put_probe(struct json_writer *w, const char *name, const char *path,
 /* A start may take some times as long as the slowest that was measured. */
 static int64_t start_seconds(const struct manifest *m)
 {
-    int64_t measured_s = (m->status->cold_start_p90_ms + 999) / 1000 * KUBE_START_FACTOR;
+    int64_t measured_s = (m->pod->cold_start_p90_ms + 999) / 1000 * KUBE_START_FACTOR;
 
     return measured_s > KUBE_START_SECONDS_MIN ? measured_s : KUBE_START_SECONDS_MIN;
 }

@@ -19,7 +19,6 @@ struct manifest {
     const struct kube_manifest_options *options;
     const struct platform_pod_spec *pod;
     const struct crd_model_spec *spec;
-    const struct crd_model_status *status;
     struct kube_source source;
 };
 

@@ -177,11 +177,14 @@ static void tell(const struct kube *kube, enum platform_change change,
         });
 }
 
-/* Of a model whose object can't be read nothing is told, so that nothing is done about it. */
+/* Of a model whose object can't be read nothing is told, so that nothing is done about it. Nor of
+ * one whose namespace can't be. */
 static bool is_held(const struct kube *kube, const struct kube_entry *entry)
 {
     const struct kube_pod *pod = entry->object;
 
+    if (kube_namespace_is_absent(kube, entry->name_space))
+        return true;
     for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
         const struct kube_entry *model;
         const struct kube_custom *custom;
@@ -275,7 +278,8 @@ void kube_node_changed(struct kube *kube, enum kube_change change, const struct 
 
     if (!kube->synced || kube->closing)
         return;
-    if (change == KUBE_MODIFIED && old->ready == node->ready && old->reclaimed == node->reclaimed)
+    if (change == KUBE_MODIFIED && old->ready == node->ready && old->reclaimed == node->reclaimed &&
+        old->capacity == node->capacity)
         return;
     for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
         const struct kube_entry *next;

@@ -45,7 +45,10 @@ struct kube_view {
     struct str name_space;       /* empty: all */
     struct kube_informer *informer;
     bool synced;
-    bool stale;     /* to be listed anew before we lead */
+    bool stale;  /* to be listed anew before we lead */
+    bool absent; /* it may not be read, and nobody waits for it: kube_absence.c */
+    int64_t denied_ms,
+        denial_ms;  /* monotonic: of the first denial in a row (0: none), and the last */
     size_t tell_at; /* kube_tell.c: where it stands, and whether this round found something */
     bool tell_found;
     struct kube_view *next;
@@ -65,6 +68,7 @@ struct kube {
     struct agents agents;
     struct zones zones;
     struct loop_timer alarm, sweep, telling;
+    struct loop_deferred absence;
     const char *name_space;
     char public_key[2 * TOKEN_KEY_BYTES + 1];
     char identity[KUBE_LEASE_IDENTITY_MAX];
@@ -86,7 +90,10 @@ struct kube {
     bool gateways_told;
 
     struct kube_definitions *definitions;
-    struct map budgets;           /* "namespace/model" -> its disruption budget */
+    struct map budgets;                  /* "namespace/model" -> its disruption budget */
+    int64_t budgets_ms;                  /* monotonic: of the last look for those that lack */
+    const struct kube_view *budget_view; /* where the next look begins; NULL: at the first */
+    size_t budget_at;
     struct kube_write *writes;    /* commands under way */
     struct kube_review *reviews;  /* of gateways' credentials */
     struct kube_relayed *relayed; /* requests passed on to the leader */
@@ -107,6 +114,19 @@ void kube_views_close(struct kube *kube);
 bool kube_view_has_agents(const struct kube_view *view);
 /* NULL: not known (any more). */
 const struct kube_entry *kube_pod_by_uid(const struct kube *kube, struct str uid);
+
+/* All views are complete, but of what is absent: they are told of. */
+void kube_views_go_on(struct kube *kube);
+
+/* kube_absence.c: namespaces that may not be read any more */
+void kube_absence_init(struct kube *kube);
+void kube_absence_stop(struct kube *kube);
+/* A list or watch failed. */
+void kube_absence_note(struct kube_view *view, const struct err *err);
+/* The view was listed. */
+void kube_absence_end(struct kube_view *view);
+/* Nothing but ends is told of it. */
+bool kube_namespace_is_absent(const struct kube *kube, struct str name_space);
 
 /* kube_tell.c: all views are complete. Ends with on_synced. */
 void kube_tell_begin(struct kube *kube);
@@ -172,8 +192,10 @@ void kube_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid);
 void kube_budgets_init(struct kube *kube);
 /* Forgets all, cancels what is under way. */
 void kube_budgets_clear(struct kube *kube);
-/* The model's budget is for so many replicas from now on. */
-void kube_budget_follow(struct kube *kube, const struct crd_object *model, int64_t desired);
+/* The model's budget is to be for as many replicas as its status wants. */
+void kube_budget_follow(struct kube *kube, const struct kube_custom *model);
+/* Looks for budgets that lack: their write failed, or a leader before us left it undone. */
+void kube_budgets_sweep(struct kube *kube);
 void kube_budget_forget(struct kube *kube, const struct crd_object *model);
 
 /* kube_definitions.c: whether the API server knows every field that we do */
@@ -187,6 +209,10 @@ void kube_definitions_tell(const struct kube *kube, const struct crd_object *obj
 void kube_definitions_tell_all(const struct kube *kube);
 
 /* kube_lead.c */
+/* Of a struct kube_view: its list is as fresh as our term. */
+void kube_view_is_fresh(void *view);
+/* We lead if we hold the lease and all views are fresh, but of what is absent. */
+void kube_lead_go_on(struct kube *kube);
 int kube_lead_open(struct kube *kube, const char *address, struct err *err);
 void kube_lead_close(struct kube *kube);
 /* "10.77.1.5:7001" of who leads; empty: nobody, or it is us. */

@@ -35,7 +35,7 @@ static bool tell_untold(struct kube *kube, const struct kube_view *view,
     const struct kube_pod *pod = entry->object;
 
     if (view->kind != NULL) {
-        if (custom->told)
+        if (custom->told || kube_namespace_is_absent(kube, entry->name_space))
             return false;
         kube_tell_custom(kube, PLATFORM_ADDED, entry);
         return true;

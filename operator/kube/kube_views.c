@@ -77,10 +77,16 @@ static void custom_changed(struct kube *kube, enum kube_change change,
     kube_crd_follow(custom, before);
     if (!kube->synced || kube->closing)
         return;
+    if (kube_namespace_is_absent(kube, entry->name_space)) {
+        custom->told = before != NULL && before->told;
+        custom->behind = true;
+        return;
+    }
     if (custom->object != NULL &&
         (known == NULL || known->generation != custom->object->generation))
         kube_definitions_tell(kube, custom->object);
     kube_tell_custom(kube, known != NULL ? PLATFORM_MODIFIED : PLATFORM_ADDED, entry);
+    kube_budget_follow(kube, custom);
     if (was_held && custom->object != NULL && custom->object->kind->id == CRD_MODEL_DEPLOYMENT)
         tell_pods_of(kube, custom->object);
 }
@@ -104,14 +110,10 @@ static void on_change(void *user, enum kube_change change, const struct kube_ent
         kube_pod_changed(kube, change, entry, before);
 }
 
-static void on_synced(void *user)
+void kube_views_go_on(struct kube *kube)
 {
-    struct kube_view *view = user;
-    struct kube *kube = view->kube;
-
-    view->synced = true;
-    for (const struct kube_view *each = kube->views; each != NULL; each = each->next) {
-        if (!each->synced)
+    for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
+        if (!view->synced && !view->absent)
             return;
     }
     if (kube->synced || kube->closing)
@@ -122,10 +124,17 @@ static void on_synced(void *user)
     kube_tell_begin(kube);
 }
 
+static void on_synced(void *user)
+{
+    struct kube_view *view = user;
+
+    view->synced = true;
+    kube_views_go_on(view->kube);
+}
+
 static void on_trouble(void *user, const struct err *err, int64_t again_in_ms)
 {
-    const struct kube_view *view = user;
-
+    struct kube_view *view = user;
     char cure[KUBE_CURE_MAX];
 
     if (view->kind != NULL && err->code == ERR_NOT_FOUND) {
@@ -136,6 +145,7 @@ static void on_trouble(void *user, const struct err *err, int64_t again_in_ms)
     log_warn("a watch failed; it is tried again", LOG_STR("resource", view->resource->plural),
              LOG_VIEW("namespace", view->name_space), LOG_I64("again_in_ms", again_in_ms),
              LOG_ERR(err));
+    kube_absence_note(view, err);
 }
 
 static void on_refused(void *user, const struct kube_meta *meta, const struct err *err)
@@ -166,6 +176,7 @@ static void sweep(void *object)
             kube_pods_sweep(kube, kube_informer_store(view->informer));
     }
     kube_gateways_tell(kube);
+    kube_budgets_sweep(kube);
     trim(kube);
     loop_timer_start(kube->loop, &kube->sweep, KUBE_SWEEP_MS);
 }
@@ -274,6 +285,7 @@ int kube_views_open(struct kube *kube, struct err *err)
                                        .name_space = str_of(kube->name_space)};
     int r = open_namespaces(kube, err);
 
+    kube_absence_init(kube);
     loop_timer_init(&kube->sweep, sweep, kube);
     if (r == 0)
         r = open_kinds(kube, false, STR_NONE, err);
@@ -294,6 +306,7 @@ void kube_views_start(struct kube *kube)
 void kube_views_close(struct kube *kube)
 {
     loop_timer_stop(&kube->sweep);
+    kube_absence_stop(kube);
     kube_tell_stop(kube);
     while (kube->views != NULL) {
         struct kube_view *next = kube->views->next;

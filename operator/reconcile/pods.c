@@ -178,6 +178,7 @@ static void create(struct pass *p, const struct crd_pending_create *pending)
         .name = pending->name,
         .ordinal = (uint64_t)pending->ordinal,
         .template_hash = pending->template_hash,
+        .cold_start_p90_ms = p->seen->cold_start_p90_ms,
         .model = p->m->object,
     };
 

@@ -2,6 +2,7 @@
 """Spate on a test cluster with its operators and its ledger outside, where a test can kill and freeze them: gateways and
 agents are pods, as the chart makes them."""
 import base64
+import json
 import os
 import pathlib
 import shutil
@@ -93,15 +94,37 @@ class System:
 
     # Programs
 
-    def start_operator(self, name, *arguments):
+    def start_operator(self, name, *arguments, kubeconfig=None):
         listen = f"{self.cluster.plan.host_address}:0"
         ledger = self.programs.get("ledger")
         program = Program(self.folder, name, "spate-operator", "--platform", "kube", "--kubeconfig",
-                          str(self.cluster.plan.kubeconfig), "--namespace", NAMESPACE, "--name", name, "--listen", listen,
+                          str(kubeconfig or self.cluster.plan.kubeconfig), "--namespace", NAMESPACE, "--name", name, "--listen", listen,
                           "--agent-image", product.image("agent", TAG), "--agent-pull-policy", "Never",
                           *(["--ledger", f"http://{ledger.address}"] if ledger else []), *arguments)
         self.programs[name] = program
         return program
+
+    def make_narrow_account(self, *namespaces):
+        """A kubeconfig whose account has rights in these namespaces only, by a RoleBinding inside each, as the chart gives
+        them; and may read what is of the whole cluster."""
+        group = "rbac.authorization.k8s.io"
+        subject = {"kind": "ServiceAccount", "name": "narrow", "namespace": NAMESPACE}
+        self.kube.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "narrow"}})
+        self.apply({"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "narrow"},
+                    "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+                              {"apiGroups": ["spate.dev"], "verbs": ["*"], "resources": [
+                                  "tenants", "tenants/status", "pricebooks", "pricebooks/status"]}]},
+                   {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "narrow"},
+                    "subjects": [subject], "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "narrow"}},
+                   *({"apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": {"name": "narrow", "namespace": namespace},
+                      "subjects": [subject], "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"}}
+                     for namespace in (NAMESPACE, *namespaces)))
+        config = json.loads(self.kubectl("config", "view", "--raw", "-o", "json"))
+        token = self.kube.run("create", "token", "narrow").strip()
+        config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+        path = self.folder / "narrow.json"
+        path.write_text(json.dumps(config))
+        return path
 
     def start_ledger(self):
         """Its key is the operator's, as the chart mounts it."""

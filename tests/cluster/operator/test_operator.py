@@ -256,6 +256,27 @@ class Operator(unittest.TestCase):
         self.assertEqual(set(self.pods()), names)
         self.assertNotEqual(self.system.holder(), leader.name)
 
+    def test_a_deleted_namespace_holds_up_no_other(self):
+        """Its Role goes with it, so the operator that starts next may not read it."""
+        gone = rig.Kube(self.system.cluster, f"{self.kube.namespace}-2"[-60:].strip("-")).make_namespace()
+        config = self.system.make_narrow_account(self.kube.namespace, gone.namespace)
+        for operator in self.operators:
+            operator.stop()
+            self.addCleanup(self.restart, operator.name)
+        watched = "--watch-namespaces", f"{self.kube.namespace},{gone.namespace}"
+        narrow = self.system.start_operator("narrow", *watched, kubeconfig=config)
+        for kube in (self.kube, gone):
+            self.system.apply(self.system.model("brook", kube.namespace, minReplicas=1, maxReplicas=2))
+        self.wait_ready()
+        wait_for(lambda: len(product.pods_of(gone, "brook")) == 1, 30, "a pod in the other namespace")
+        narrow.kill()
+        self.system.kubectl("delete", "namespace", gone.namespace, "--wait=true")
+        narrow = self.system.start_operator("narrow", *watched, kubeconfig=config)
+        self.addCleanup(narrow.stop)
+        self.kube.run("patch", "modeldeployment", "brook", "--type=merge", "-p", '{"spec":{"scaling":{"minReplicas":2}}}')
+        self.wait_ready(count=2)
+        self.assertEqual(product.request_json(narrow.address, "GET", "/ready")[0], 200)
+
     # Trust
 
     def test_only_gateways_get_tokens(self):

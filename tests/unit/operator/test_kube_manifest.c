@@ -22,7 +22,7 @@ static const struct kube_manifest_options plain = {
 };
 
 /* As the API server hands it out, with what only it knows. */
-static struct kube_custom *model_of(const char *name, const char *spec, const char *status)
+static struct kube_custom *model_of(const char *name, const char *spec)
 {
     struct kube_custom *custom = NULL;
     json_auto_t *tree = NULL;
@@ -35,8 +35,8 @@ static struct kube_custom *model_of(const char *name, const char *spec, const ch
              "\"name\":\"%s\",\"namespace\":\"team-a\",\"uid\":\"0b992dcb-0ab2\","
              "\"resourceVersion\":\"353\",\"generation\":1,\"creationTimestamp\":"
              "\"2026-11-22T10:00:00Z\",\"finalizers\":[\"x/y\"],\"annotations\":{\"a\":\"b\"}},"
-             "\"spec\":%s%s}",
-             name, spec, status);
+             "\"spec\":%s}",
+             name, spec);
     if (kube_object_read(&tree, str_of(text), "model", &err) < 0 ||
         kube_meta_read(&meta, tree, &err) < 0 ||
         kube_crd_read(&custom, tree, crd_kinds[CRD_MODEL_DEPLOYMENT], &meta, &err) < 0)
@@ -45,13 +45,15 @@ static struct kube_custom *model_of(const char *name, const char *spec, const ch
 }
 
 static int write_pod(struct buf *out, const struct kube_manifest_options *options,
-                     const char *pod_name, const char *spec, const char *status, struct err *err)
+                     const char *pod_name, const char *spec, int64_t cold_start_p90_ms,
+                     struct err *err)
 {
-    struct kube_custom *custom = model_of("brook", spec, status);
+    struct kube_custom *custom = model_of("brook", spec);
     const struct platform_pod_spec pod = {
         .name = str_of(pod_name),
         .ordinal = 7,
         .template_hash = STR("0123456789"),
+        .cold_start_p90_ms = cold_start_p90_ms,
         .model = custom->object,
     };
     int r;
@@ -65,16 +67,17 @@ static int write_pod(struct buf *out, const struct kube_manifest_options *option
 }
 
 static const struct {
-    const char *file, *spec, *status;
+    const char *file, *spec;
+    int64_t cold_start_p90_ms;
     const char *pull_secret;
     enum kube_wish wish;
 } rows[] = {
-    {"pod_file.json", "{\"model\":{\"uri\":\"file:///models/brook\"}}", "", NULL},
+    {"pod_file.json", "{\"model\":{\"uri\":\"file:///models/brook\"}}", 0, NULL},
     {"pod_pvc.json",
      "{\"model\":{\"uri\":\"pvc://weights/r1/7b\"},\"engine\":{\"slots\":8,\"threads\":2,"
      "\"contextTokens\":4096,\"kvCacheMiB\":512,\"chunkTokens\":128}}",
-     ",\"status\":{\"coldStart\":{\"lastMs\":300000,\"medianMs\":300000,\"p90Ms\":300500}}", NULL},
-    {"pod_oci.json", "{\"model\":{\"uri\":\"oci://spate.invalid/brook:1#brook\"}}", "",
+     300500, NULL},
+    {"pod_oci.json", "{\"model\":{\"uri\":\"oci://spate.invalid/brook:1#brook\"}}", 0,
      "spate-registry"},
     {"pod_gpu_spot.json",
      "{\"model\":{\"uri\":\"file:///m\"},\"hardware\":{\"gpus\":2,\"cpuMillis\":1500,"
@@ -83,9 +86,9 @@ static const struct {
      "\"tolerations\":[{\"key\":\"pool\",\"value\":\"llm\",\"effect\":\"NoExecute\"},"
      "{\"key\":\"example.com/any\"}],\"priorityClassName\":\"high\","
      "\"runtimeClassName\":\"nvidia\"}}",
-     "", NULL, KUBE_WISH_SPOT},
+     0, NULL, KUBE_WISH_SPOT},
     {"pod_on_demand.json",
-     "{\"model\":{\"uri\":\"file:///m\"},\"scaling\":{\"spot\":{\"percent\":70}}}", "", NULL,
+     "{\"model\":{\"uri\":\"file:///m\"},\"scaling\":{\"spot\":{\"percent\":70}}}", 0, NULL,
      KUBE_WISH_ON_DEMAND},
 };
 
@@ -129,8 +132,8 @@ static void pods_are_as_in_the_golden_files(void **state)
 
         options.pull_secret = rows[i].pull_secret;
         options.wish = rows[i].wish;
-        if (write_pod(&text, &options, "brook-0123456789-7", rows[i].spec, rows[i].status, &err) <
-            0)
+        if (write_pod(&text, &options, "brook-0123456789-7", rows[i].spec,
+                      rows[i].cold_start_p90_ms, &err) < 0)
             fail_msg("%s: %s", rows[i].file, err_message(&err));
         assert_int_equal(json_read(&tree, buf_str(&text), &json_limits_default, "pod", &err), 0);
         pretty = json_dumps(tree, JSON_INDENT(2));
@@ -153,7 +156,7 @@ static void arguments_are_not_expanded(void **state)
 
     (void)state;
     assert_int_equal(write_pod(&text, &plain, "brook-0123456789-7",
-                               "{\"model\":{\"uri\":\"file:///$(HOME)/x\"}}", "", &err),
+                               "{\"model\":{\"uri\":\"file:///$(HOME)/x\"}}", 0, &err),
                      0);
     assert_true(str_find(buf_str(&text), STR("\"/$$(HOME)/x\"")) > 0);
 }
@@ -167,7 +170,7 @@ static void names_are_checked(void **state)
         CLEANUP(buf_fini) struct buf text = {0};
         struct err err = {0};
 
-        if (write_pod(&text, &plain, names[i], "{\"model\":{\"uri\":\"file:///m\"}}", "", &err) !=
+        if (write_pod(&text, &plain, names[i], "{\"model\":{\"uri\":\"file:///m\"}}", 0, &err) !=
             -ERR_INVALID)
             fail_msg("'%s' was taken", names[i]);
         assert_int_equal(text.len, 0);
@@ -228,7 +231,7 @@ static void sources_are_read_or_refused(void **state)
 static void an_unknown_field_is_a_fault(void **state)
 {
     struct kube_custom *custom =
-        model_of("brook", "{\"model\":{\"uri\":\"file:///m\"},\"futureField\":1}", "");
+        model_of("brook", "{\"model\":{\"uri\":\"file:///m\"},\"futureField\":1}");
 
     (void)state;
     assert_null(custom->object);

@@ -6,6 +6,39 @@
 
 #include "base/mem.h"
 
+static const struct platform_ops *sim_ops;
+static int64_t last_cold_start_p90_ms;
+
+static void note_create(struct platform *p, uint64_t ticket, const struct platform_pod_spec *spec)
+{
+    last_cold_start_p90_ms = spec->cold_start_p90_ms;
+    sim_ops->pod_create(p, ticket, spec);
+}
+
+/* The platform gives a start as long as starts were seen to take, and knows no status by then. */
+static void a_pod_is_created_with_the_time_of_starts_before_it(void **state)
+{
+    struct fixture f = {0};
+    struct platform_ops ops;
+
+    (void)state;
+    play_begin(&f);
+    sim_ops = sim_platform(f.sim)->ops;
+    ops = *sim_ops;
+    ops.pod_create = note_create;
+    sim_platform(f.sim)->ops = &ops;
+    last_cold_start_p90_ms = -1;
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":1,\"maxReplicas\":4");
+    sim_run(f.sim, 10 * SECOND);
+    assert_int_equal(last_cold_start_p90_ms, 0);
+    assert_true(play_status(&f, "team/brook").cold_start_p90_ms > 0);
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":4");
+    sim_run(f.sim, 2 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    assert_true(last_cold_start_p90_ms > 0);
+    play_end(&f);
+}
+
 /* The fewest ready pods while so much time passes. */
 static int least_ready(struct fixture *f, int64_t ms)
 {
@@ -228,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_settings_roll_the_pods),
+        cmocka_unit_test(a_pod_is_created_with_the_time_of_starts_before_it),
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
         cmocka_unit_test(a_reclaimed_pod_is_gone_in_time),
         cmocka_unit_test(a_deleted_model_leaves_nothing),
