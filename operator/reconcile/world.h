@@ -236,8 +236,9 @@ struct world_pod *world_pod_find(const struct world *w, struct str uid);
 struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view);
 void world_pod_answered(struct world_pod *pod, const struct stream_status *status);
 void world_pod_remove(struct world *w, struct world_pod *pod);
-/* Leadership is over: what was asked for will not be answered any more, and what routes showed is
- * another leader's to say. What was seen stays. */
+/* Leadership is over: what was asked for will not be answered any more, and what routes showed, how
+ * busy the models are and how many replicas they need is another leader's to say. What was seen
+ * stays. */
 void world_forget_doing(struct world *w);
 struct world_pod *world_model_pod(const struct world_model *m, struct str name);
 /* The agent answers and takes requests. */

@@ -22,6 +22,19 @@ static void forget_of_model(struct world_model *m)
     m->put_unseen = false;
     m->put_unsure = false;
     m->weights.ticket = 0;
+    m->autoscale = (struct autoscale_state){0};
+    m->load_count = 0;
+    m->drain_hold_until_ms = 0;
+    world_text_set(&m->create_message, STR_NONE);
+}
+
+/* A standby does not hear them. What they carried before the last leadership is not what they carry
+ * at the next: each has to report anew. */
+static void forget_of_gateway(struct world_gateway *gateway)
+{
+    gateway->reported = false;
+    gateway->silent = false;
+    gateway->acked = false;
 }
 
 void world_forget_doing(struct world *w)
@@ -45,4 +58,6 @@ void world_forget_doing(struct world *w)
         book->post_ticket = 0;
         book->put_ms = 0;
     }
+    for (size_t i = 0; i < w->gateway_count; i++)
+        forget_of_gateway(&w->gateways[i]);
 }

@@ -81,6 +81,166 @@ static void no_pod_leaves_the_routes_at_a_takeover(void **state)
     play_end(&f);
 }
 
+/* --- two operators ---------------------------------------------------------------------------- */
+
+/* One leads and the other stands by: the views reach both, everything else the leader alone. */
+static struct {
+    struct platform_handler handler;
+    const struct platform_handler *real;
+    struct reconciler *operators[2];
+    int leader;
+} pair;
+
+static void pair_lead(void *user, struct str installation, uint64_t epoch)
+{
+    (void)user;
+    pair.real->on_lead(pair.operators[1 - pair.leader], installation, 0);
+    pair.real->on_lead(pair.operators[pair.leader], installation, epoch);
+}
+
+static void pair_synced(void *user)
+{
+    (void)user;
+    for (int i = 0; i < 2; i++)
+        pair.real->on_synced(pair.operators[i]);
+}
+
+static void pair_object(void *user, enum platform_change change, struct crd_object *object)
+{
+    (void)user;
+    for (int i = 0; i < 2; i++)
+        pair.real->on_object(pair.operators[i], change, object);
+}
+
+static void pair_pod(void *user, enum platform_change change, const struct platform_pod *pod)
+{
+    (void)user;
+    for (int i = 0; i < 2; i++)
+        pair.real->on_pod(pair.operators[i], change, pod);
+}
+
+static void pair_gateways(void *user, const struct str *names, int count)
+{
+    (void)user;
+    for (int i = 0; i < 2; i++)
+        pair.real->on_gateways(pair.operators[i], names, count);
+}
+
+static void pair_load(void *user, const struct load_report *report)
+{
+    (void)user;
+    pair.real->on_load(pair.operators[pair.leader], report);
+}
+
+static void pair_ack(void *user, struct str gateway, struct id128 run,
+                     const struct routes_version *have)
+{
+    (void)user;
+    pair.real->on_ack(pair.operators[pair.leader], gateway, run, have);
+}
+
+static void pair_result(void *user, const struct platform_result *result)
+{
+    (void)user;
+    pair.real->on_result(pair.operators[pair.leader], result);
+}
+
+static void pair_probe(void *user, const struct platform_probe_result *result)
+{
+    (void)user;
+    pair.real->on_probe(pair.operators[pair.leader], result);
+}
+
+static void pair_alarm(void *user)
+{
+    (void)user;
+    pair.real->on_alarm(pair.operators[pair.leader]);
+}
+
+static void pair_takes_over(struct fixture *f, int leader)
+{
+    pair.leader = leader;
+    sim_start(f->sim);
+}
+
+static void pair_begin(struct fixture *f)
+{
+    struct platform *p;
+
+    play_begin(f);
+    p = sim_platform(f->sim);
+    pair.operators[0] = f->r;
+    assert_int_equal(reconciler_new(&pair.operators[1], p, NULL), 0);
+    pair.real = p->handler;
+    pair.handler = (struct platform_handler){
+        .on_lead = pair_lead,
+        .on_synced = pair_synced,
+        .on_object = pair_object,
+        .on_pod = pair_pod,
+        .on_gateways = pair_gateways,
+        .on_load = pair_load,
+        .on_ack = pair_ack,
+        .on_result = pair_result,
+        .on_probe = pair_probe,
+        .on_alarm = pair_alarm,
+    };
+    platform_bind(p, &pair.handler, NULL);
+    pair_takes_over(f, 0);
+}
+
+static void pair_end(struct fixture *f)
+{
+    reconciler_free(pair.operators[1]);
+    play_end(f);
+}
+
+/* Who led while the model slept leads again, while it is busy: nothing is known of the load yet,
+ * so all that is there stays. */
+static void a_second_leadership_takes_no_pod(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    pair_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, SCALING);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 0);
+    pair_takes_over(&f, 1);
+    sim_demand(f.sim, "team/brook", 16);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 4);
+    pair_takes_over(&f, 0);
+    for (int i = 0; i < 3 * SECOND; i++) {
+        sim_run(f.sim, 1);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 4);
+    }
+    pair_end(&f);
+}
+
+/* The load of its first leadership asks for nothing any more. */
+static void a_second_leadership_makes_no_pod(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    pair_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, SCALING);
+    sim_run(f.sim, SECOND);
+    sim_demand(f.sim, "team/brook", 16);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 4);
+    pair_takes_over(&f, 1);
+    sim_demand(f.sim, "team/brook", 1);
+    sim_run(f.sim, MINUTE);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
+    pair_takes_over(&f, 0);
+    for (int i = 0; i < 30; i++) {
+        sim_run(f.sim, 100);
+        assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
+    }
+    pair_end(&f);
+}
+
 /* --- a crowd ---------------------------------------------------------------------------------- */
 
 /* What the reconciler does between two returns to the loop: each of its turns sets the alarm. */
@@ -167,6 +327,8 @@ int main(void)
         cmocka_unit_test(what_was_under_way_is_asked_for_again),
         cmocka_unit_test(who_was_on_the_way_out_goes),
         cmocka_unit_test(no_pod_leaves_the_routes_at_a_takeover),
+        cmocka_unit_test(a_second_leadership_takes_no_pod),
+        cmocka_unit_test(a_second_leadership_makes_no_pod),
         cmocka_unit_test(a_crowd_leaves_the_loop_its_turns),
     };
 
