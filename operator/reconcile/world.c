@@ -255,8 +255,7 @@ static void pod_free(struct world_pod *pod)
     mem_free(pod);
 }
 
-/* The agent of before is gone: nothing that it said counts any more. */
-static void forget_agent(struct world_pod *pod)
+void world_pod_forget_agent(struct world_pod *pod)
 {
     pod->answered = false;
     pod->probe_failures = 0;
@@ -302,7 +301,7 @@ struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view
     if (pod == NULL)
         pod = pod_new(w, view);
     else if (pod->view.restarts != view->restarts || !str_eq(pod->view.address, view->address))
-        forget_agent(pod);
+        world_pod_forget_agent(pod); /* that run of it is gone */
     if (pod == NULL)
         return NULL;
     copy_view(pod, view);

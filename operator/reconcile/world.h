@@ -235,10 +235,12 @@ const struct crd_object *world_claim_owner(const struct world *w, const char *na
 struct world_pod *world_pod_find(const struct world *w, struct str uid);
 struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view);
 void world_pod_answered(struct world_pod *pod, const struct stream_status *status);
+/* Nothing that its agent said, or left unanswered, counts any more. */
+void world_pod_forget_agent(struct world_pod *pod);
 void world_pod_remove(struct world *w, struct world_pod *pod);
 /* Leadership is over: what was asked for will not be answered any more, and what routes showed, how
- * busy the models are and how many replicas they need is another leader's to say. What was seen
- * stays. */
+ * busy the models are, how many replicas they need and how the agents are is another leader's to
+ * say. What the views show stays. */
 void world_forget_doing(struct world *w);
 struct world_pod *world_model_pod(const struct world_model *m, struct str name);
 /* The agent answers and takes requests. */

@@ -4,11 +4,9 @@
 
 static void forget_of_pod(struct world_pod *pod)
 {
-    pod->probing = false;
-    pod->probe_due_ms = 0;
+    world_pod_forget_agent(pod);
+    pod->met = false; /* until it is asked, it is what the leader before said */
     pod->restart_ticket = 0;
-    pod->restart_asked = false;
-    pod->drain_ticket = 0;
     pod->drain_counter = 0;
     pod->delete_ticket = 0;
     pod->delete_sent_ms = 0;

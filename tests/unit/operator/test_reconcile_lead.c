@@ -89,6 +89,7 @@ static struct {
     const struct platform_handler *real;
     struct reconciler *operators[2];
     int leader;
+    bool cut_off; /* the leader reaches no agent */
 } pair;
 
 static void pair_lead(void *user, struct str installation, uint64_t epoch)
@@ -147,8 +148,14 @@ static void pair_result(void *user, const struct platform_result *result)
 
 static void pair_probe(void *user, const struct platform_probe_result *result)
 {
+    struct platform_probe_result seen = *result;
+
     (void)user;
-    pair.real->on_probe(pair.operators[pair.leader], result);
+    if (pair.cut_off) {
+        seen.code = -ERR_NETWORK;
+        seen.status = NULL;
+    }
+    pair.real->on_probe(pair.operators[pair.leader], &seen);
 }
 
 static void pair_alarm(void *user)
@@ -241,6 +248,34 @@ static void a_second_leadership_makes_no_pod(void **state)
     pair_end(&f);
 }
 
+/* The agents were silent to one that was cut off, and lost its lease by it. That says nothing of
+ * them when it leads again. */
+static void a_second_leadership_restarts_no_agent(void **state)
+{
+    struct fixture f = {0};
+    struct crd_model_status status;
+
+    (void)state;
+    pair_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
+    sim_run(f.sim, 5 * SECOND);
+    pair.cut_off = true;
+    sim_run(f.sim, 3 * SECOND);
+    pair.cut_off = false;
+    pair_takes_over(&f, 1);
+    sim_run(f.sim, 20 * SECOND);
+    status = play_status(&f, "team/brook");
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+    pair_takes_over(&f, 0);
+    for (int i = 0; i < 3 * SECOND; i++) {
+        sim_run(f.sim, 1);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
+    }
+    for (int i = 0; i < 2; i++) /* a restart gives it another one */
+        assert_true(str_eq(play_status(&f, "team/brook").pods[i].address, status.pods[i].address));
+    pair_end(&f);
+}
+
 /* --- a crowd ---------------------------------------------------------------------------------- */
 
 /* What the reconciler does between two returns to the loop: each of its turns sets the alarm. */
@@ -329,6 +364,7 @@ int main(void)
         cmocka_unit_test(no_pod_leaves_the_routes_at_a_takeover),
         cmocka_unit_test(a_second_leadership_takes_no_pod),
         cmocka_unit_test(a_second_leadership_makes_no_pod),
+        cmocka_unit_test(a_second_leadership_restarts_no_agent),
         cmocka_unit_test(a_crowd_leaves_the_loop_its_turns),
     };
 
