@@ -94,7 +94,8 @@ struct platform_pod_spec {
 struct platform_result {
     uint64_t ticket;
     int code;           /* 0, or negative: -ERR_CONFLICT, -ERR_EXISTS, -ERR_NOT_FOUND, -ERR_DENIED,
-                           -ERR_INVALID (refused), -ERR_NETWORK, -ERR_TIMEOUT ... */
+                           -ERR_INVALID (refused), -ERR_LIMIT (no room until something goes),
+                           -ERR_NETWORK, -ERR_TIMEOUT ... */
     struct str message; /* of a failure */
     struct str resource_version; /* after a write: of the object as written */
 };

@@ -250,7 +250,7 @@ void local_pods_create(struct local_pods *pods, const struct platform_pod_spec *
     if (local_pods_find(pods, str_of(spec->model->name_space), spec->name) != NULL)
         r = err_set(&err, ERR_EXISTS, "pod \"%.*s\" already exists", STR_ARG(spec->name));
     else if (pods->pods.count >= PODS_MAX)
-        r = err_set(&err, ERR_DENIED, "this machine runs %d pods already", PODS_MAX);
+        r = err_set(&err, ERR_LIMIT, "this machine runs %d pods already", PODS_MAX);
     else
         r = pods_make(pods, spec, &pod, &err);
     if (r < 0) {

@@ -113,9 +113,16 @@ bool kube_status_expired(const struct kube_status *s)
            s->http_status == 410;
 }
 
+/* Admission by quota has no reason of its own: only its words tell it from a lack of rights. */
+static bool is_quota(const struct kube_status *s)
+{
+    return s->reason == KUBE_REASON_FORBIDDEN &&
+           str_find(str_of(s->message), STR("exceeded quota")) >= 0;
+}
+
 int kube_status_err(const struct kube_status *s, const char *what, struct err *err)
 {
-    enum err_code code = reasons[s->reason].code;
+    enum err_code code = is_quota(s) ? ERR_LIMIT : reasons[s->reason].code;
 
     /* The reason of an unknown refusal is chosen by its status; a redirect has neither. */
     return err_set(err, code, "%s: the API server answers %d %s%s%s", what, s->http_status,

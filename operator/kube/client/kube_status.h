@@ -57,7 +57,8 @@ void kube_status_of_tree(struct kube_status *out, int http_status, const json_t 
 const char *kube_reason_name(enum kube_reason reason);
 /* The version asked for is not kept any more (410): list anew. */
 bool kube_status_expired(const struct kube_status *s);
-/* Records "<what>: <reason>: <message>" and returns the negative code of the reason. */
+/* Records "<what>: <reason>: <message>" and returns the negative code of the reason; -ERR_LIMIT for
+ * a ResourceQuota that is used up. */
 int kube_status_err(const struct kube_status *s, const char *what, struct err *err);
 
 /* How a request ended. Borrowed for the callback. */

@@ -192,6 +192,13 @@ static void reads_refusals(void **state)
         {418, "[1,2", KUBE_REASON_BAD_REQUEST, -1, "[1,2", -ERR_INVALID},
         {403, "{\"kind\":\"Status\",\"reason\":7,\"message\":[],\"details\":1}",
          KUBE_REASON_FORBIDDEN, -1, "", -ERR_DENIED},
+        {403,
+         "{\"kind\":\"Status\",\"reason\":\"Forbidden\",\"message\":\"pods \\\"a\\\" is forbidden: "
+         "exceeded quota: gpus, requested: pods=1, used: pods=3, limited: pods=3\"}",
+         KUBE_REASON_FORBIDDEN, -1,
+         "pods \"a\" is forbidden: exceeded quota: gpus, requested: pods=1, used: pods=3, limited: "
+         "pods=3",
+         -ERR_LIMIT},
         {302, "", KUBE_REASON_NONE, -1, "", -ERR_PROTOCOL},
     };
 
