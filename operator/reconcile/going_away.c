@@ -35,6 +35,7 @@ static void cancel(struct pass *p, struct world_pod *pod)
     next->phase = world_pod_ready(pod) ? CRD_POD_READY : CRD_POD_PENDING;
     next->draining_since_ms = 0;
     pod->drain_counter = 0;
+    p->m->place_made = false;
     p->m->drain_hold_until_ms = p->now_ms + PASS_DRAIN_HOLD_MS;
     p->r->stats.drains_cancelled++;
     pass_decision(p, p->next.desired_replicas, p->next.desired_replicas, "ScaleDownCancelled",

@@ -33,11 +33,14 @@ static void result_create(struct reconciler *r, const struct call *call,
         create->done = true;
         create->done_ms = now_of(r);
         world_text_set(&m->create_message, STR_NONE);
+        m->quota_full = false;
+        m->place_made = false;
         queue_forget(&r->queue, str_of(call->key));
         queue_add(&r->queue, str_of(call->key));
         return;
     }
     world_text_set(&m->create_message, result->message);
+    m->quota_full = result->code == -ERR_LIMIT;
     world_create_remove(m, create);
     fail(r, call, result, "create pod");
 }

@@ -234,6 +234,16 @@ static bool makes_place(const struct counts *c)
            c->current == c->current_ready + c->unplaced;
 }
 
+/* The same where a quota is full, so that they can't even be made. Nobody is sent away twice for
+ * one creation: who went may fill the quota for a while, or somebody else may be faster. */
+static bool makes_room(const struct pass *p, const struct counts *c)
+{
+    bool one_comes = p->m->create_count > 0 || c->current > c->current_ready;
+
+    return c->old > 0 && c->pending > 0 && c->draining == 0 && !one_comes && p->m->quota_full &&
+           !p->m->place_made;
+}
+
 static void plan_fewer(struct pass *p, const struct counts *c)
 {
     int64_t surplus = c->current + c->pending - p->next.desired_replicas;
@@ -251,10 +261,14 @@ static void plan_fewer(struct pass *p, const struct counts *c)
     /* Old ones stay only as long as they stand in for new ones that are not ready. */
     if (old_needed < 0)
         old_needed = 0;
-    if (c->old > old_needed)
+    if (c->old > old_needed) {
         drain_some(p, false, c->old - old_needed);
-    else if (makes_place(c))
+    } else if (makes_place(c)) {
         drain_some(p, false, 1);
+    } else if (makes_room(p, c)) {
+        drain_some(p, false, 1);
+        p->m->place_made = true;
+    }
 }
 
 void pass_plan(struct pass *p)

@@ -146,7 +146,9 @@ struct world_model {
     int64_t left_ms;             /* one of its pods was on its way out until then */
     uint64_t context_max;        /* as the last ready agent said; 0: none yet */
     char *create_message;        /* why the last creation was refused; NULL: it was not */
-    char *hold_reason;           /* for the routes; NULL: fine */
+    bool quota_full;             /* ... namely for want of room in a quota */
+    bool place_made;   /* an old pod went for one that was refused so, and none came yet */
+    char *hold_reason; /* for the routes; NULL: fine */
     bool name_accepted;
 };
 

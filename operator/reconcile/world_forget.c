@@ -24,6 +24,8 @@ static void forget_of_model(struct world_model *m)
     m->load_count = 0;
     m->drain_hold_until_ms = 0;
     world_text_set(&m->create_message, STR_NONE);
+    m->quota_full = false;
+    m->place_made = false;
 }
 
 /* A standby does not hear them. What they carried before the last leadership is not what they carry

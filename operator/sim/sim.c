@@ -271,6 +271,11 @@ void sim_limit_machines(struct sim *sim, int machines)
     sim->machines = machines;
 }
 
+void sim_limit_quota(struct sim *sim, int pods)
+{
+    sim->quota = pods;
+}
+
 /* --- what is ---------------------------------------------------------------------------------- */
 
 static bool is_of(const struct sim_pod *pod, const char *key)

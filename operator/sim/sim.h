@@ -69,6 +69,8 @@ void sim_mute_gateways(struct sim *sim, bool mute);
 void sim_refuse_creation(struct sim *sim, const char *message);
 /* There are so many machines, each for one pod (0: no end of them): others wait. From the start. */
 void sim_limit_machines(struct sim *sim, int machines);
+/* So many pods may exist at once (0: no end of them): further creations are refused. */
+void sim_limit_quota(struct sim *sim, int pods);
 void sim_reclaim(struct sim *sim, const char *key); /* notice for the machine of its first pod */
 /* Deleted pods stay, as ones that report, for as long as this is on. */
 void sim_hold_reports(struct sim *sim, bool hold);

@@ -56,6 +56,15 @@ static int refuse(struct command *command, enum err_code code, const char *messa
     return -(int)code;
 }
 
+static bool quota_is_full(const struct sim *sim)
+{
+    int pods = 0;
+
+    for (size_t i = 0; i < sim->pod_count; i++)
+        pods += sim->pods[i]->exists;
+    return sim->quota > 0 && pods >= sim->quota;
+}
+
 static int do_create(struct sim *sim, struct command *c)
 {
     struct sim_pod *pod;
@@ -68,6 +77,8 @@ static int do_create(struct sim *sim, struct command *c)
             strcmp(pod->name_space, c->name_space) == 0)
             return refuse(c, ERR_EXISTS, "a pod of that name exists");
     }
+    if (quota_is_full(sim))
+        return refuse(c, ERR_LIMIT, "exceeded quota");
     pod = must(mem_alloc(sizeof(*pod)));
     snprintf(pod->name, sizeof(pod->name), "%s", c->name);
     snprintf(pod->name_space, sizeof(pod->name_space), "%s", c->name_space);

@@ -77,6 +77,7 @@ struct sim {
     bool mute;
     bool hold_reports;
     int machines; /* each for one pod; 0: as many as are asked for */
+    int quota;    /* of pods that exist; 0: none */
 
     struct sim_event *events; /* heap */
     size_t event_count, event_cap;

@@ -92,6 +92,60 @@ static void new_settings_roll_the_pods(void **state)
     }
 }
 
+/* Successors are refused until old pods go, also where more are wanted than the quota allows. */
+static void new_settings_roll_under_a_full_quota(void **state)
+{
+    static const char *const scalings[] = {
+        "\"minReplicas\":3,\"maxReplicas\":6",
+        "\"minReplicas\":5,\"maxReplicas\":8",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(scalings); i++) {
+        struct fixture f = {0};
+        struct crd_model_status after;
+        struct str former;
+
+        play_begin(&f);
+        sim_limit_quota(f.sim, 3);
+        play_apply(&f, "brook", WEIGHTS, scalings[i]);
+        sim_run(f.sim, 5 * SECOND);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 3);
+        former = play_status(&f, "team/brook").pods[0].template_hash;
+        play_apply(&f, "brook", "\"uri\":\"file:///models/river\"", scalings[i]);
+        assert_int_equal(least_ready(&f, 3 * MINUTE), 2);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 3);
+        after = play_status(&f, "team/brook");
+        assert_int_equal(after.pod_count, 3);
+        for (int p = 0; p < after.pod_count; p++)
+            assert_false(str_eq(after.pods[p].template_hash, former));
+        play_end(&f);
+    }
+}
+
+/* Where it would help no successor, no old pod goes: one was sent away and its place is not free
+ * yet, or the refusal is not for want of room. */
+static void a_refused_successor_costs_one_pod_at_most(void **state)
+{
+    (void)state;
+    for (int quota = 0; quota < 2; quota++) {
+        struct fixture f = {0};
+
+        play_begin(&f);
+        play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":3,\"maxReplicas\":6");
+        sim_run(f.sim, 5 * SECOND);
+        if (quota)
+            sim_limit_quota(f.sim, 3);
+        else
+            sim_refuse_creation(f.sim, "forbidden by a policy");
+        sim_hold_reports(f.sim, true);
+        play_apply(&f, "brook", "\"uri\":\"file:///models/river\"",
+                   "\"minReplicas\":3,\"maxReplicas\":6");
+        assert_int_equal(least_ready(&f, 3 * MINUTE), quota ? 2 : 3);
+        play_end(&f);
+    }
+}
+
 static void a_reclaimed_pod_is_replaced(void **state)
 {
     struct fixture f = {0};
@@ -262,6 +316,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_settings_roll_the_pods),
         cmocka_unit_test(a_pod_is_created_with_the_time_of_starts_before_it),
+        cmocka_unit_test(new_settings_roll_under_a_full_quota),
+        cmocka_unit_test(a_refused_successor_costs_one_pod_at_most),
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
         cmocka_unit_test(a_reclaimed_pod_is_gone_in_time),
         cmocka_unit_test(a_deleted_model_leaves_nothing),
