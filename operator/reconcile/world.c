@@ -76,20 +76,6 @@ void world_model_settle(struct world *w, struct world_model *m)
     model_free(w, m);
 }
 
-/* What the reconciler remembers of its own doing belongs to one object; its successor of the same
- * name starts anew. */
-static void forget_doings(struct world_model *m)
-{
-    while (m->create_count > 0)
-        world_create_remove(m, &m->creates[0]);
-    m->put_ticket = 0;
-    m->put_unseen = false;
-    m->put_unsure = false;
-    m->autoscale = (struct autoscale_state){0};
-    m->cold_start_count = 0;
-    m->drain_hold_until_ms = 0;
-}
-
 static int decode_object(struct world_model *m, struct arena *arena, struct err *err)
 {
     int r;
@@ -123,8 +109,11 @@ struct world_model *world_model_set(struct world *w, struct str key, struct crd_
 
     if (m == NULL)
         return NULL;
-    if (object == NULL || (m->object != NULL && strcmp(m->object->uid, object->uid) != 0))
-        forget_doings(m);
+    if (object == NULL || (m->object != NULL && strcmp(m->object->uid, object->uid) != 0)) {
+        /* What is remembered belongs to one object; its namesake starts anew. */
+        world_model_forget_doing(m);
+        m->cold_start_count = 0;
+    }
     if (object != NULL)
         crd_object_ref(object);
     crd_object_unref(m->object);

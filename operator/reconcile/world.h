@@ -244,6 +244,8 @@ void world_pod_remove(struct world *w, struct world_pod *pod);
  * busy the models are, how many replicas they need and how the agents are is another leader's to
  * say. What the views show stays. */
 void world_forget_doing(struct world *w);
+/* The same of one model: its object is gone. */
+void world_model_forget_doing(struct world_model *m);
 struct world_pod *world_model_pod(const struct world_model *m, struct str name);
 /* The agent answers and takes requests. */
 bool world_pod_ready(const struct world_pod *pod);

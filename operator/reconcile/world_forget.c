@@ -12,7 +12,7 @@ static void forget_of_pod(struct world_pod *pod)
     pod->delete_sent_ms = 0;
 }
 
-static void forget_of_model(struct world_model *m)
+void world_model_forget_doing(struct world_model *m)
 {
     while (m->create_count > 0)
         world_create_remove(m, &m->creates[0]);
@@ -42,7 +42,7 @@ void world_forget_doing(struct world *w)
     struct map_entry *entry;
 
     for (size_t at = 0; (entry = map_next(&w->models, &at)) != NULL;)
-        forget_of_model(entry->value);
+        world_model_forget_doing(entry->value);
     for (size_t at = 0; (entry = map_next(&w->pods, &at)) != NULL;)
         forget_of_pod(entry->value);
     for (size_t at = 0; (entry = map_next(&w->routes, &at)) != NULL;) {

@@ -129,6 +129,53 @@ static void a_silent_gateway_holds_the_size(void **state)
     play_end(&f);
 }
 
+/* Gateways that carry nothing of any model: nobody asked since they heard of it. */
+static struct {
+    struct platform_handler handler;
+    const struct platform_handler *real;
+} unasked;
+
+static void take_load_without_models(void *user, const struct load_report *report)
+{
+    struct load_report bare = *report;
+
+    bare.model_count = 0;
+    unasked.real->on_load(user, &bare);
+}
+
+static void begin_unasked(struct fixture *f)
+{
+    struct platform *p = sim_platform(f->sim);
+
+    unasked.real = p->handler;
+    unasked.handler = *p->handler;
+    unasked.handler.on_load = take_load_without_models;
+    p->handler = &unasked.handler;
+}
+
+/* Requests for one that was deleted are no load of its namesake, though pods still go. */
+static void the_load_of_a_deleted_model_goes_with_it(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    play_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, SCALING);
+    sim_run(f.sim, SECOND);
+    sim_demand(f.sim, "team/brook", 4);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 1);
+    begin_unasked(&f);
+    sim_hold_reports(f.sim, true);
+    sim_delete(f.sim, "team/brook");
+    sim_run(f.sim, 2 * SECOND);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
+    play_apply(&f, "brook", WEIGHTS, SCALING);
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(play_status(&f, "team/brook").next_ordinal, 0); /* no pod was ever planned */
+    play_end(&f);
+}
+
 /* A manual scale-down is decided without load, but not done without acknowledgements. */
 static void without_acknowledgement_nothing_goes(void **state)
 {
@@ -322,6 +369,7 @@ int main(void)
         cmocka_unit_test(replicas_are_counted),
         cmocka_unit_test(a_spike_is_answered_at_once),
         cmocka_unit_test(a_silent_gateway_holds_the_size),
+        cmocka_unit_test(the_load_of_a_deleted_model_goes_with_it),
         cmocka_unit_test(without_acknowledgement_nothing_goes),
         cmocka_unit_test(the_oldest_claim_gets_the_name),
         cmocka_unit_test(an_unknown_zone_is_said),
