@@ -99,6 +99,8 @@ static void capacity_condition(struct pass *p)
         else
             pass_requeue(p, p->now_ms + (due - p->wall_ms));
     }
+    if (p->next.pending_create_count == 0)
+        world_text_set(&p->m->create_message, STR_NONE); /* nothing waits for it any more */
     if (p->m->create_message != NULL)
         pass_condition(p, "CapacityAvailable", CRD_FALSE, "CreationRefused", "%s",
                        p->m->create_message);

@@ -326,6 +326,25 @@ static void refused_creations_are_said_and_tried_again(void **state)
     play_end(&f);
 }
 
+/* What was refused is not wanted any more. */
+static void a_refusal_is_said_only_while_it_matters(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    play_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":2");
+    sim_run(f.sim, 5 * SECOND);
+    sim_refuse_creation(f.sim, "exceeded quota");
+    play_apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":3");
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(play_condition(&f, "team/brook", "CapacityAvailable")->status, CRD_FALSE);
+    play_apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":2");
+    sim_run(f.sim, 5 * SECOND);
+    assert_int_equal(play_condition(&f, "team/brook", "CapacityAvailable")->status, CRD_TRUE);
+    play_end(&f);
+}
+
 #define TENANT(keys)                                                                               \
     "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"Tenant\",\"metadata\":{\"name\":\"acme\"}," \
     "\"spec\":{\"namespaces\":[\"team\"],\"priceBook\":\"list\",\"keys\":[" keys "]}}"
@@ -377,6 +396,7 @@ int main(void)
         cmocka_unit_test(missing_weights_start_nothing),
         cmocka_unit_test(texts_of_others_are_plain_in_ours),
         cmocka_unit_test(refused_creations_are_said_and_tried_again),
+        cmocka_unit_test(a_refusal_is_said_only_while_it_matters),
         cmocka_unit_test(tenants_and_prices_reach_the_gateways),
     };
 
