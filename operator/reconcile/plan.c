@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which pods come and which go, so that `desired` pods of the present settings run. There are never
- * more pods than maxReplicas, those on their way out included. After a change of settings new pods
+ * more pods than maxReplicas, those on their way out included, except for pods whose machine is
+ * taken away: their successors come while they are still there. After a change of settings new pods
  * come first where there is room for them, below maxReplicas and on the machines; else old ones go
  * one at a time, after draining.
  */
@@ -19,7 +20,8 @@ struct counts {
     int64_t old;           /* pods of other settings that stay */
     int64_t old_ready;
     int64_t draining;
-    int64_t total; /* all of them */
+    int64_t lost;  /* of these: their machine is taken away */
+    int64_t total; /* all but those */
 };
 
 static bool is_current(const struct pass *p, const struct crd_pod *pod)
@@ -66,6 +68,7 @@ static struct counts count(struct pass *p)
 
         if (pod->phase == CRD_POD_DRAINING) {
             c.draining++;
+            c.lost += is_lost(p, pod);
             p->m->left_ms = p->now_ms;
         } else if (is_current(p, pod)) {
             c.current++;
@@ -76,7 +79,7 @@ static struct counts count(struct pass *p)
             c.old_ready += ready;
         }
     }
-    c.total = c.current + c.old + c.draining + c.pending;
+    c.total = c.current + c.old + c.draining - c.lost + c.pending;
     return c;
 }
 

@@ -9,7 +9,8 @@
  *     gateways   take the routes over after a delay, acknowledge, report load, send work
  *
  * Broken promises (a routed pod that no status lists, a pod deleted under a gateway that still
- * sends there, two pods of one ordinal, more pods than allowed) are found here, at the instant.
+ * sends there, two pods of one ordinal, more pods than allowed beside those that are reclaimed) are
+ * found here, at the instant.
  */
 #ifndef SPATE_OPERATOR_SIM_H
 #define SPATE_OPERATOR_SIM_H

@@ -161,6 +161,34 @@ static void a_reclaimed_pod_is_replaced(void **state)
     play_end(&f);
 }
 
+/* Its successor is made while it is still there, also where no pod more is allowed: the gateways
+ * that keep it here are silent. */
+static void a_reclaimed_pods_successor_comes_first(void **state)
+{
+    static const char *const scalings[] = {
+        "\"minReplicas\":1,\"maxReplicas\":1",
+        "\"mode\":\"Manual\",\"replicas\":1",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(scalings); i++) {
+        struct fixture f = {0};
+
+        play_begin(&f);
+        play_apply(&f, "brook", WEIGHTS, scalings[i]);
+        sim_run(f.sim, 5 * SECOND);
+        sim_mute_gateways(f.sim, true);
+        sim_reclaim(f.sim, "team/brook");
+        sim_run(f.sim, SECOND);
+        assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+        sim_mute_gateways(f.sim, false);
+        sim_run(f.sim, 10 * SECOND);
+        assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 1);
+        play_end(&f);
+    }
+}
+
 /* However long its streams would go on: its machine is gone soon. */
 static void a_reclaimed_pod_is_gone_in_time(void **state)
 {
@@ -319,6 +347,7 @@ int main(void)
         cmocka_unit_test(new_settings_roll_under_a_full_quota),
         cmocka_unit_test(a_refused_successor_costs_one_pod_at_most),
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
+        cmocka_unit_test(a_reclaimed_pods_successor_comes_first),
         cmocka_unit_test(a_reclaimed_pod_is_gone_in_time),
         cmocka_unit_test(a_deleted_model_leaves_nothing),
         cmocka_unit_test(a_deleted_models_pods_are_collected_from),
