@@ -98,8 +98,27 @@ static void mark_draining(struct pass *p, struct crd_pod *pod)
     pod->draining_since_ms = p->wall_ms;
 }
 
-/* Which of two pods goes first: not ready before ready, then the less busy, then the younger. */
-static bool goes_before(const struct pass *p, const struct crd_pod *a, const struct crd_pod *b)
+static bool is_off_spot(const struct pass *p, const struct crd_pod *pod)
+{
+    const struct world_pod *known = world_pod_find(&p->r->world, pod->uid);
+
+    return known != NULL && known->view.capacity != PLATFORM_CAPACITY_SPOT;
+}
+
+/* No more ready pods stay off spot machines than spec.scaling.spot.minOnDemand. */
+static bool is_at_floor(const struct pass *p)
+{
+    int64_t off_spot = 0;
+
+    for (int i = 0; i < p->next.pod_count; i++)
+        off_spot += p->next.pods[i].phase == CRD_POD_READY && is_off_spot(p, &p->next.pods[i]);
+    return p->spec->spot_percent > 0 && off_spot <= p->spec->spot_min_on_demand;
+}
+
+/* Which of two pods goes first: not ready before ready, then at the floor the one on a spot
+ * machine, then the less busy, then the younger. */
+static bool goes_before(const struct pass *p, const struct crd_pod *a, const struct crd_pod *b,
+                        bool at_floor)
 {
     const struct world_pod *known_a = world_pod_find(&p->r->world, a->uid);
     const struct world_pod *known_b = world_pod_find(&p->r->world, b->uid);
@@ -108,6 +127,8 @@ static bool goes_before(const struct pass *p, const struct crd_pod *a, const str
 
     if ((a->phase == CRD_POD_READY) != (b->phase == CRD_POD_READY))
         return a->phase != CRD_POD_READY;
+    if (at_floor && is_off_spot(p, a) != is_off_spot(p, b))
+        return is_off_spot(p, b);
     if (running_a != running_b)
         return running_a < running_b;
     return a->ordinal > b->ordinal;
@@ -117,13 +138,14 @@ static void drain_some(struct pass *p, bool current, int64_t how_many)
 {
     for (; how_many > 0; how_many--) {
         struct crd_pod *first = NULL;
+        bool at_floor = is_at_floor(p);
 
         for (int i = 0; i < p->next.pod_count; i++) {
             struct crd_pod *pod = &p->next.pods[i];
 
             if (pod->phase == CRD_POD_DRAINING || is_current(p, pod) != current)
                 continue;
-            if (first == NULL || goes_before(p, pod, first))
+            if (first == NULL || goes_before(p, pod, first, at_floor))
                 first = pod;
         }
         if (first == NULL)

@@ -2,6 +2,7 @@
 /* The reconciler on a calm simulated cluster: pods that are replaced, reclaimed, crash and go. */
 #include "reconcile_play.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -213,6 +214,46 @@ static void a_reclaimed_pod_is_gone_in_time(void **state)
     }
 }
 
+/* Pods of odd ordinals are on spot machines. Without a floor the youngest go first; with one, as
+ * many of those on demand stay, also where it is higher than what stays. */
+static void a_scale_down_leaves_the_floor_on_demand(void **state)
+{
+    static const struct {
+        const char *spot;
+        int replicas, on_demand;
+    } rows[] = {
+        {"", 2, 1},
+        {",\"spot\":{\"percent\":100}", 2, 1},
+        {",\"spot\":{\"percent\":100,\"minOnDemand\":2}", 3, 2},
+        {",\"spot\":{\"percent\":100,\"minOnDemand\":2}", 2, 2},
+        {",\"spot\":{\"percent\":100,\"minOnDemand\":2}", 1, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct fixture f = {0};
+        struct crd_model_status after;
+        char scaling[128];
+        int on_demand = 0;
+
+        play_begin_on(&f, true);
+        snprintf(scaling, sizeof(scaling), "\"mode\":\"Manual\",\"replicas\":4%s", rows[i].spot);
+        play_apply(&f, "brook", WEIGHTS, scaling);
+        sim_run(f.sim, 5 * SECOND);
+        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 4);
+        snprintf(scaling, sizeof(scaling), "\"mode\":\"Manual\",\"replicas\":%d%s",
+                 rows[i].replicas, rows[i].spot);
+        play_apply(&f, "brook", WEIGHTS, scaling);
+        sim_run(f.sim, 30 * SECOND);
+        after = play_status(&f, "team/brook");
+        assert_int_equal(after.pod_count, rows[i].replicas);
+        for (int p = 0; p < after.pod_count; p++)
+            on_demand += after.pods[p].ordinal % 2 == 0;
+        assert_int_equal(on_demand, rows[i].on_demand);
+        play_end(&f);
+    }
+}
+
 static void a_deleted_model_leaves_nothing(void **state)
 {
     struct fixture f = {0};
@@ -349,6 +390,7 @@ int main(void)
         cmocka_unit_test(a_reclaimed_pod_is_replaced),
         cmocka_unit_test(a_reclaimed_pods_successor_comes_first),
         cmocka_unit_test(a_reclaimed_pod_is_gone_in_time),
+        cmocka_unit_test(a_scale_down_leaves_the_floor_on_demand),
         cmocka_unit_test(a_deleted_model_leaves_nothing),
         cmocka_unit_test(a_deleted_models_pods_are_collected_from),
         cmocka_unit_test(a_pod_that_reports_takes_no_place),
