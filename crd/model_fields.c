@@ -108,7 +108,9 @@ static const struct crd_field rows[] = {
         .min = 1,
         .max = 1024,
         SPEC(threads),
-        .describe = "Threads that compute in one replica; a fair share of the cores when absent.",
+        .describe =
+            "Threads that compute in one replica. When absent one, or on Kubernetes one for "
+            "each processor of hardware.cpuMillis, rounded up.",
     },
     {
         .path = "spec.engine.chunkTokens",

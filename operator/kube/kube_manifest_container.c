@@ -39,9 +39,12 @@ static void put_number(struct json_writer *w, const char *option, int64_t value)
     put_argument(w, option, str_of(text));
 }
 
+/* One for each processor that is reserved, also for one in part. */
 static int64_t threads_of(const struct manifest *m)
 {
-    return m->spec->threads > 0 ? m->spec->threads : 1;
+    if (m->spec->threads > 0)
+        return m->spec->threads;
+    return m->spec->cpu_millis > 0 ? (m->spec->cpu_millis + 999) / 1000 : 1;
 }
 
 static void put_arguments(struct manifest *m)
