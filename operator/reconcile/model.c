@@ -201,8 +201,10 @@ void pass_model(struct reconciler *r, const char *key)
         .requeue_ms = INT64_MAX,
     };
 
-    if (p.m == NULL)
+    if (p.m == NULL) {
+        queue_forget(&r->queue, str_of(key)); /* it is gone, and so are its failures */
         return;
+    }
     arena_init(&p.arena, PASS_ARENA_BYTES);
     p.spec = &p.m->spec;
     p.seen = &p.m->status;

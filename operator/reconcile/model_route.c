@@ -135,8 +135,10 @@ void pass_route(struct reconciler *r, const char *key)
         .wall_ms = clock_wall_ms(r->platform->clock),
     };
 
-    if (p.route == NULL)
+    if (p.route == NULL) {
+        queue_forget(&r->queue, str_of(key)); /* it is gone, and so are its failures */
         return;
+    }
     if (p.route->spec_fault != NULL) {
         log_error("stored route can't be used; apply it again", LOG_STR("route", p.route->key),
                   LOG_STR("fault", p.route->spec_fault));
@@ -191,6 +193,8 @@ void route_set(struct reconciler *r, struct crd_object *object, bool deleted)
     route = world_route_find(&r->world, str_of(key));
     if (route != NULL && route->claimed_name != NULL)
         old_name = must_text(str_of(route->claimed_name));
+    if (route != NULL && deleted)
+        route_add(r, route); /* for the queue to forget it */
     route = world_route_set(&r->world, str_of(key), deleted ? NULL : object);
     if (!deleted && route == NULL)
         log_error("too many routes: this one has no effect", LOG_STR("route", key));

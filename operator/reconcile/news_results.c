@@ -133,10 +133,12 @@ static void result_prices(struct reconciler *r, const struct call *call,
         if (result->code == 0)
             book->accepted_version = book->posting_version;
     }
-    if (result->code < 0)
+    if (result->code < 0) {
         fail(r, call, result, "record prices");
-    else
+    } else {
+        queue_forget(&r->queue, str_of(call->key));
         queue_add(&r->queue, str_of(call->key));
+    }
 }
 
 void news_result(void *user, const struct platform_result *result)
@@ -171,6 +173,8 @@ void news_result(void *user, const struct platform_result *result)
         route_result(r, call, result);
         if (result->code < 0)
             fail(r, call, result, "write status");
+        else
+            queue_forget(&r->queue, str_of(call->key));
         break;
     }
     reconciler_call_free(call);

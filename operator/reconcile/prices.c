@@ -217,8 +217,10 @@ void pass_prices(struct reconciler *r, const char *key)
     struct arena arena;
     int64_t next_ms;
 
-    if (book == NULL)
+    if (book == NULL) {
+        queue_forget(&r->queue, str_of(key)); /* it is gone, and so are its failures */
         return;
+    }
     if (book->put_ms > 0 && now_of(r) - book->put_ms < PRICES_REST_MS) {
         queue_add_at(&r->queue, str_of(key), book->put_ms + PRICES_REST_MS);
         return;

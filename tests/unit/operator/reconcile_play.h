@@ -17,6 +17,11 @@ enum { SECOND = 1000, MINUTE = 60 * 1000 };
     "\"maxReplicas\":4,\"idle\":{\"afterSeconds\":60},\"scaleDownDelaySeconds\":30," \
     "\"targetUtilizationPercent\":100"
 
+#define BOOK(price)                                                                         \
+    "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"PriceBook\",\"metadata\":{\"name\":" \
+    "\"list\"},\"spec\":{\"prices\":[{\"model\":\"*\",\"input\":\"" price "\",\"output\":"  \
+    "\"2.19\"}]}}"
+
 struct fixture {
     struct sim *sim;
     struct reconciler *r;

@@ -308,54 +308,12 @@ static void texts_of_others_are_plain_in_ours(void **state)
     }
 }
 
-static void refused_creations_are_said_and_tried_again(void **state)
-{
-    struct fixture f = {0};
-
-    (void)state;
-    play_begin(&f);
-    sim_refuse_creation(f.sim, "exceeded quota");
-    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
-    sim_run(f.sim, 10 * SECOND);
-    assert_int_equal(play_condition(&f, "team/brook", "CapacityAvailable")->status, CRD_FALSE);
-    sim_refuse_creation(f.sim, NULL);
-    sim_run(f.sim, MINUTE);
-    assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
-    assert_int_equal(play_condition(&f, "team/brook", "CapacityAvailable")->status, CRD_TRUE);
-    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
-    play_end(&f);
-}
-
-/* What was refused is not wanted any more. */
-static void a_refusal_is_said_only_while_it_matters(void **state)
-{
-    struct fixture f = {0};
-
-    (void)state;
-    play_begin(&f);
-    play_apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":2");
-    sim_run(f.sim, 5 * SECOND);
-    sim_refuse_creation(f.sim, "exceeded quota");
-    play_apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":3");
-    sim_run(f.sim, 5 * SECOND);
-    assert_int_equal(play_condition(&f, "team/brook", "CapacityAvailable")->status, CRD_FALSE);
-    play_apply(&f, "brook", WEIGHTS, "\"mode\":\"Manual\",\"replicas\":2");
-    sim_run(f.sim, 5 * SECOND);
-    assert_int_equal(play_condition(&f, "team/brook", "CapacityAvailable")->status, CRD_TRUE);
-    play_end(&f);
-}
-
 #define TENANT(keys)                                                                               \
     "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"Tenant\",\"metadata\":{\"name\":\"acme\"}," \
     "\"spec\":{\"namespaces\":[\"team\"],\"priceBook\":\"list\",\"keys\":[" keys "]}}"
 #define KEY                                                                \
     "{\"id\":\"k1\",\"sha256\":\"00112233445566778899aabbccddeeff00112233" \
     "445566778899aabbccddeeff\"}"
-#define BOOK(price)                                                                         \
-    "{\"apiVersion\":\"spate.dev/v1alpha1\",\"kind\":\"PriceBook\",\"metadata\":{\"name\":" \
-    "\"list\"},\"spec\":{\"prices\":[{\"model\":\"*\",\"input\":\"" price "\",\"output\":"  \
-    "\"2.19\"}]}}"
-
 static void tenants_and_prices_reach_the_gateways(void **state)
 {
     struct fixture f = {0};
@@ -395,8 +353,6 @@ int main(void)
         cmocka_unit_test(a_warm_up_is_ready_in_time),
         cmocka_unit_test(missing_weights_start_nothing),
         cmocka_unit_test(texts_of_others_are_plain_in_ours),
-        cmocka_unit_test(refused_creations_are_said_and_tried_again),
-        cmocka_unit_test(a_refusal_is_said_only_while_it_matters),
         cmocka_unit_test(tenants_and_prices_reach_the_gateways),
     };
 
