@@ -45,11 +45,11 @@ struct kube_view {
     struct str name_space;       /* empty: all */
     struct kube_informer *informer;
     bool synced;
-    bool stale;  /* to be listed anew before we lead */
-    bool absent; /* it may not be read, and nobody waits for it: kube_absence.c */
-    int64_t denied_ms,
-        denial_ms;  /* monotonic: of the first denial in a row (0: none), and the last */
-    size_t tell_at; /* kube_tell.c: where it stands, and whether this round found something */
+    bool stale;        /* to be listed anew before we lead */
+    bool absent;       /* it may not be read, and nobody waits for it: kube_absence.c */
+    int64_t denied_ms; /* monotonic: of the first denial in a row; 0: none */
+    int64_t denial_ms; /* of the last one */
+    size_t tell_at;    /* kube_tell.c: where it stands, and whether this round found something */
     bool tell_found;
     struct kube_view *next;
 };
