@@ -293,6 +293,7 @@ int main(void)
         return 1;
     loop_run(&t.loop);
     tool_watches_free(&t);
+    tool_requests_free(&t);
     kube_elector_free(t.elector);
     kube_recorder_free(t.recorder);
     kube_api_close(t.api);

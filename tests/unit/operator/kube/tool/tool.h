@@ -30,6 +30,7 @@ struct tool {
     int watch_count;
     struct kube_elector *elector;
     struct kube_recorder *recorder;
+    struct tool_requested *requested; /* not answered yet */
 };
 
 /* One line out. */
@@ -47,5 +48,6 @@ void tool_watches_free(struct tool *t);
 
 /* tool_request.c */
 void tool_request(struct tool *t, const json_t *command);
+void tool_requests_free(struct tool *t);
 
 #endif

@@ -8,12 +8,44 @@
 
 #include "base/mem.h"
 
-struct request {
+struct tool_requested {
     char id[TOOL_PART_MAX];
     struct tool_resource resource;
+    struct kube_call *call;
+    struct tool_requested *next, **back;
 };
 
-static void say_answer(const struct request *q, const struct kube_answer *a)
+static struct tool_requested *requested_new(struct tool *t)
+{
+    struct tool_requested *q = mem_alloc(sizeof(*q));
+
+    if (q == NULL)
+        abort();
+    q->next = t->requested;
+    q->back = &t->requested;
+    if (q->next != NULL)
+        q->next->back = &q->next;
+    t->requested = q;
+    return q;
+}
+
+static void requested_free(struct tool_requested *q)
+{
+    *q->back = q->next;
+    if (q->next != NULL)
+        q->next->back = q->back;
+    mem_free(q);
+}
+
+void tool_requests_free(struct tool *t)
+{
+    while (t->requested != NULL) {
+        kube_call_cancel(t->requested->call);
+        requested_free(t->requested);
+    }
+}
+
+static void say_answer(const struct tool_requested *q, const struct kube_answer *a)
 {
     json_t *body = NULL;
 
@@ -29,10 +61,10 @@ static void say_answer(const struct request *q, const struct kube_answer *a)
 
 static void on_done(void *user, const struct kube_answer *answer)
 {
-    struct request *q = user;
+    struct tool_requested *q = user;
 
     say_answer(q, answer);
-    mem_free(q);
+    requested_free(q);
 }
 
 static int send_verb(struct tool *t, const char *verb, const struct kube_target *target,
@@ -64,7 +96,7 @@ static int send_verb(struct tool *t, const char *verb, const struct kube_target 
 
 void tool_request(struct tool *t, const json_t *command)
 {
-    struct request *q = mem_alloc(sizeof(*q));
+    struct tool_requested *q = requested_new(t);
     const char *subresource = tool_text(command, "subresource");
     const json_t *tree = json_object_get(command, "body");
     char *body = tree != NULL ? json_dumps(tree, JSON_COMPACT) : NULL;
@@ -76,13 +108,11 @@ void tool_request(struct tool *t, const json_t *command)
     };
     int r;
 
-    if (q == NULL)
-        abort();
     snprintf(q->id, sizeof(q->id), "%s", tool_text(command, "id"));
     tool_resource_read(&q->resource, command);
     target.resource = &q->resource.resource;
     r = send_verb(t, tool_text(command, "verb"), &target, command, str_of(body),
-                  (struct kube_reply){on_done, q, NULL}, &err);
+                  (struct kube_reply){on_done, q, &q->call}, &err);
     if (r < 0)
         on_done(q, &(struct kube_answer){.code = r, .err = &err});
     mem_free(body);
