@@ -56,8 +56,12 @@ class Release:
 
     def what_happens(self):
         """For a person who reads that a test failed."""
-        return "\n".join(self.kubectl("get", kind, "--all-namespaces", *more, check=False) for kind, *more in (
-            ("pods", "--output", "wide"), ("modeldeployments",), ("events", "--sort-by", ".lastTimestamp")))
+        seen = [self.kubectl("get", kind, "--all-namespaces", *more, check=False) for kind, *more in (
+            ("pods", "--output", "wide"), ("modeldeployments",), ("events", "--sort-by", ".lastTimestamp"))]
+        seen += [f"--- the end of {name} ---\n" + self.kube.run("logs", name, "--tail=60", check=False)
+                 for program in ("operator", "gateway", "ledger") for name in self.pods(program)]
+        seen.append(self.kube.run("exec", "deployment/spate-operator", "--", "spate", "report", check=False))
+        return "\n".join(seen)
 
     # Where its parts are
 
