@@ -65,7 +65,7 @@ class Leaders(unittest.TestCase):
         self.system.apply(self.system.model("brook", self.kube.namespace, mode="Manual", replicas=1, maxReplicas=4))
         self.wait_size(1)
 
-    def run(self, result=None):
+    def run(self, result):
         """What the programs said goes with the cluster: here it is, when a test fails."""
         before = len(result.failures) + len(result.errors)
         super().run(result)

@@ -201,6 +201,15 @@ static void pair_end(struct fixture *f)
     play_end(f);
 }
 
+/* At each instant from now on, until the gateways have long reported. */
+static void assert_ready_stays(struct fixture *f, int count)
+{
+    for (int i = 0; i < 3 * SECOND; i++) {
+        sim_run(f->sim, 1);
+        assert_int_equal(sim_ready_count(f->sim, "team/brook"), count);
+    }
+}
+
 /* Who led while the model slept leads again, while it is busy: nothing is known of the load yet,
  * so all that is there stays. */
 static void a_second_leadership_takes_no_pod(void **state)
@@ -217,10 +226,7 @@ static void a_second_leadership_takes_no_pod(void **state)
     sim_run(f.sim, 5 * SECOND);
     assert_int_equal(sim_ready_count(f.sim, "team/brook"), 4);
     pair_takes_over(&f, 0);
-    for (int i = 0; i < 3 * SECOND; i++) {
-        sim_run(f.sim, 1);
-        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 4);
-    }
+    assert_ready_stays(&f, 4);
     pair_end(&f);
 }
 
@@ -267,10 +273,7 @@ static void a_second_leadership_restarts_no_agent(void **state)
     status = play_status(&f, "team/brook");
     assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
     pair_takes_over(&f, 0);
-    for (int i = 0; i < 3 * SECOND; i++) {
-        sim_run(f.sim, 1);
-        assert_int_equal(sim_ready_count(f.sim, "team/brook"), 2);
-    }
+    assert_ready_stays(&f, 2);
     for (int i = 0; i < 2; i++) /* a restart gives it another one */
         assert_true(str_eq(play_status(&f, "team/brook").pods[i].address, status.pods[i].address));
     pair_end(&f);
