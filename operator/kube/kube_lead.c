@@ -46,7 +46,12 @@ void kube_view_is_fresh(void *view)
     kube_lead_go_on(fresh->kube);
 }
 
-/* What the leader before us wrote last may not have reached our views: all are listed anew. */
+/*
+ * What the leader before us wrote last may not have reached our views. Our own objects are listed
+ * anew: their statuses say which pods are there and which may come, and each write builds on them.
+ * Of pods and nodes there may be a hundred times as many; nothing is created by their absence alone
+ * (see reconcile/model.c), so it suffices that their watches are no dead connections.
+ */
 static void on_started(void *user, uint64_t term)
 {
     struct kube *kube = user;
@@ -54,9 +59,13 @@ static void on_started(void *user, uint64_t term)
     kube->term = term;
     kube->elected_ms = clock_mono_ms(kube->platform.clock);
     for (struct kube_view *view = kube->views; view != NULL; view = view->next)
-        view->stale = true;
-    for (struct kube_view *view = kube->views; view != NULL; view = view->next)
-        kube_informer_relist(view->informer, kube_view_is_fresh, view);
+        view->stale = view->kind != NULL;
+    for (struct kube_view *view = kube->views; view != NULL; view = view->next) {
+        if (view->stale)
+            kube_informer_relist(view->informer, kube_view_is_fresh, view);
+        else
+            kube_informer_rewatch(view->informer);
+    }
 }
 
 static void on_stopped(void *user)

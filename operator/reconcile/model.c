@@ -26,6 +26,28 @@ static bool must_rest(struct pass *p)
     return false;
 }
 
+static bool shows_all_recorded(const struct pass *p)
+{
+    for (int i = 0; i < p->seen->pod_count; i++) {
+        if (world_pod_find(&p->r->world, p->seen->pods[i].uid) == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* At a takeover the status is fresh, while the view of the pods may lag behind it: one that it does
+ * not show yet is not gone. If it were struck off the status, it would be a stranger when it comes,
+ * and be deleted with all that it serves. */
+static bool must_wait_for_pods(struct pass *p)
+{
+    int64_t until_ms = p->r->taken_over_ms + PASS_TAKEOVER_WAIT_MS;
+
+    if (p->r->taken_over_ms == 0 || p->now_ms >= until_ms || shows_all_recorded(p))
+        return false;
+    pass_requeue(p, until_ms);
+    return true;
+}
+
 /* Begins `next` with what stays unless a step changes it. */
 static void begin_next(struct pass *p)
 {
@@ -187,7 +209,7 @@ static void run(struct pass *p)
                   LOG_STR("fault", p->m->spec_fault));
         return;
     }
-    if (!must_rest(p))
+    if (!must_rest(p) && !must_wait_for_pods(p))
         run_steps(p);
 }
 

@@ -276,6 +276,13 @@ void sim_limit_quota(struct sim *sim, int pods)
     sim->quota = pods;
 }
 
+void sim_hide_pods(struct sim *sim, bool hide)
+{
+    sim->hide_pods = hide;
+    if (!hide)
+        sim_tell_pods(sim);
+}
+
 /* --- what is ---------------------------------------------------------------------------------- */
 
 static bool is_of(const struct sim_pod *pod, const char *key)

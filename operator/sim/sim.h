@@ -72,6 +72,8 @@ void sim_refuse_creation(struct sim *sim, const char *message);
 void sim_limit_machines(struct sim *sim, int machines);
 /* So many pods may exist at once (0: no end of them): further creations are refused. */
 void sim_limit_quota(struct sim *sim, int pods);
+/* The watch of the pods lags: none is told of while this is on, and then what there is. */
+void sim_hide_pods(struct sim *sim, bool hide);
 void sim_reclaim(struct sim *sim, const char *key); /* notice for the machine of its first pod */
 /* Deleted pods stay, as ones that report, for as long as this is on. */
 void sim_hold_reports(struct sim *sim, bool hold);

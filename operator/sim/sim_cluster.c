@@ -76,6 +76,8 @@ static void tell_pod(struct sim *sim, void *object)
     bool known = pod->told;
 
     pod->dirty = false;
+    if (sim->hide_pods)
+        return;
     pod->told = pod->exists;
     if (!pod->exists && !known)
         return; /* came and went unseen */
@@ -130,10 +132,15 @@ void sim_tell_everything(struct sim *sim)
         o->told = NULL;
         tell_object(sim, o);
     }
-    for (size_t i = 0; i < sim->pod_count; i++) {
+    for (size_t i = 0; i < sim->pod_count; i++)
         sim->pods[i]->told = false;
+    sim_tell_pods(sim);
+}
+
+void sim_tell_pods(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->pod_count; i++)
         tell_pod(sim, sim->pods[i]);
-    }
 }
 
 void sim_new_version(struct sim *sim, struct crd_object *object)

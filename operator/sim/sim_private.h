@@ -75,6 +75,7 @@ struct sim {
     int64_t now_ms;
     uint64_t life; /* of the operator; odd: alive */
     bool mute;
+    bool hide_pods;
     bool hold_reports;
     int machines; /* each for one pod; 0: as many as are asked for */
     int quota;    /* of pods that exist; 0: none */
@@ -117,6 +118,7 @@ struct sim_object *sim_object_find(const struct sim *sim, const char *key);
 void sim_pod_changed(struct sim *sim, struct sim_pod *pod);
 void sim_object_changed(struct sim *sim, struct sim_object *object);
 void sim_tell_everything(struct sim *sim);
+void sim_tell_pods(struct sim *sim);
 void sim_pods_tick(struct sim *sim);
 void sim_pod_crash(struct sim *sim, struct sim_pod *pod);
 struct str sim_pod_owner_key(const struct sim_pod *pod, char out[160]);

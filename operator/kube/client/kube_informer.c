@@ -119,6 +119,11 @@ void kube_informer_relist(struct kube_informer *i, void (*done)(void *user), voi
     kube_reflector_relist(i->reflector);
 }
 
+void kube_informer_rewatch(struct kube_informer *i)
+{
+    kube_reflector_rewatch(i->reflector);
+}
+
 static int make_parts(struct kube_informer *i, const struct kube_informer_options *o,
                       struct err *err)
 {

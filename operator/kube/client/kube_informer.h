@@ -36,6 +36,8 @@ void kube_informer_start(struct kube_informer *i);
  * once, when the store holds it, however often it had to be tried; a second call before that
  * replaces the first, whose done never comes. */
 void kube_informer_relist(struct kube_informer *i, void (*done)(void *user), void *user);
+/* The watch is opened anew, and brings what was missed: no dead connection is trusted. */
+void kube_informer_rewatch(struct kube_informer *i);
 /* Not inside one of its callbacks. NULL is allowed. */
 void kube_informer_free(struct kube_informer *i);
 

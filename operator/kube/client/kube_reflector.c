@@ -286,6 +286,18 @@ void kube_reflector_relist(struct kube_reflector *r)
     kube_reflector_wait(r, 0); /* the store drops an unfinished list when the next one begins */
 }
 
+void kube_reflector_rewatch(struct kube_reflector *r)
+{
+    bool waits = r->phase == KUBE_REFLECTOR_WAITING && r->version[0] != '\0' && !r->paging;
+
+    if (r->phase == KUBE_REFLECTOR_WATCH && r->busy && !r->answered)
+        r->options.io.cancel(r->options.io.context);
+    else if (!waits)
+        return;
+    r->busy = false;
+    kube_reflector_wait(r, 0);
+}
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 static void set_times(struct kube_reflector_times *t)

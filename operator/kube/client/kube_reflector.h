@@ -90,6 +90,11 @@ void kube_reflector_start(struct kube_reflector *r);
  * began after this call. It may be called at any time, also inside a callback. */
 void kube_reflector_relist(struct kube_reflector *r);
 
+/* Opens the watch anew at its version, so that no dead connection is trusted: the server first
+ * sends what was missed. What is not a watch (a list, a wait before one) goes on. At any time, as
+ * above. */
+void kube_reflector_rewatch(struct kube_reflector *r);
+
 /* From the driver. A negative result of on_bytes: the reflector has no use for more of this answer;
  * the driver ends the request and reports on_done as it does for any other. */
 int kube_reflector_on_bytes(struct kube_reflector *r, struct str bytes);

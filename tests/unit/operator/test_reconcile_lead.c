@@ -81,6 +81,67 @@ static void no_pod_leaves_the_routes_at_a_takeover(void **state)
     play_end(&f);
 }
 
+/* Another operator follows, which is shown no pod yet, and takes over. */
+static void take_over_blind(struct fixture *f)
+{
+    reconciler_free(f->r);
+    assert_int_equal(reconciler_new(&f->r, sim_platform(f->sim), NULL), 0);
+    sim_hide_pods(f->sim, true);
+    sim_follow(f->sim);
+    sim_lead(f->sim);
+}
+
+/* By the operator that leads now. */
+static void assert_created(const struct fixture *f, uint64_t pods, uint64_t strangers)
+{
+    struct reconciler_stats stats;
+
+    reconciler_stats(f->r, &stats);
+    assert_int_equal(stats.pods_created, pods);
+    assert_int_equal(stats.strangers, strangers);
+}
+
+/* Only models are listed anew at a takeover. A pod that was recorded, and is not in the new
+ * leader's view yet, is neither replaced nor taken for a stranger when it comes. */
+static void a_pod_that_is_seen_late_is_not_lost(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    play_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
+    sim_run(f.sim, 5 * SECOND);
+    take_over_blind(&f);
+    sim_run(f.sim, PASS_TAKEOVER_WAIT_MS - 100);
+    sim_hide_pods(f.sim, false);
+    sim_run(f.sim, 5 * SECOND);
+    assert_created(&f, 0, 0);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    assert_int_equal(routed_pods(&f), 2);
+    play_end(&f);
+}
+
+/* ... but it is not waited for longer than that. */
+static void a_pod_that_stays_unseen_is_replaced(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    play_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":1,\"maxReplicas\":1");
+    sim_run(f.sim, 5 * SECOND);
+    take_over_blind(&f);
+    sim_run(f.sim, PASS_TAKEOVER_WAIT_MS - 100);
+    assert_created(&f, 0, 0);
+    sim_run(f.sim, SECOND);
+    assert_created(&f, 1, 0);
+    sim_hide_pods(f.sim, false);
+    sim_run(f.sim, 10 * SECOND);
+    assert_created(&f, 1, 1);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
+    play_end(&f);
+}
+
 /* --- two operators ---------------------------------------------------------------------------- */
 
 /* One leads and the other stands by: the views reach both, everything else the leader alone. */
@@ -365,6 +426,8 @@ int main(void)
         cmocka_unit_test(what_was_under_way_is_asked_for_again),
         cmocka_unit_test(who_was_on_the_way_out_goes),
         cmocka_unit_test(no_pod_leaves_the_routes_at_a_takeover),
+        cmocka_unit_test(a_pod_that_is_seen_late_is_not_lost),
+        cmocka_unit_test(a_pod_that_stays_unseen_is_replaced),
         cmocka_unit_test(a_second_leadership_takes_no_pod),
         cmocka_unit_test(a_second_leadership_makes_no_pod),
         cmocka_unit_test(a_second_leadership_restarts_no_agent),

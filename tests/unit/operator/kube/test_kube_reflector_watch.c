@@ -316,6 +316,52 @@ static void lists_anew_when_asked(void **state)
     play_end(&p);
 }
 
+/* A watch may be dead and nobody knows: the next one goes on where it stood. */
+static void watches_anew_when_asked(void **state)
+{
+    struct play p;
+
+    (void)state;
+    play_watching(&p);
+    play_event(&p, "ADDED", "b", "15");
+    kube_reflector_rewatch(p.reflector);
+    assert_int_equal(p.cancels, 1);
+    assert_int_equal(play_wait(&p), 0);
+    play_asks(&p, "resourceVersion=15");
+    play_asks(&p, "watch=true");
+    assert_int_equal(p.listed, 1);
+    play_broken(&p); /* it waits before it tries again, but not if it is asked to */
+    kube_reflector_rewatch(p.reflector);
+    assert_int_equal(play_wait(&p), 0);
+    play_asks(&p, "resourceVersion=15");
+    assert_int_equal(p.cancels, 1);
+    play_event(&p, "ADDED", "c", "16");
+    play_changed(&p, "+b@15 +c@16 ");
+    play_end(&p);
+}
+
+/* A list is no older than what is asked for, so it goes on. */
+static void no_list_is_cut_for_a_new_watch(void **state)
+{
+    struct play p;
+
+    (void)state;
+    play_watching(&p);
+    kube_reflector_relist(p.reflector);
+    kube_reflector_rewatch(p.reflector);
+    play_wait(&p);
+    play_asks(&p, "limit=2");
+    play_page(&p, "a@1 b@5", "20", "more");
+    kube_reflector_rewatch(p.reflector);
+    play_wait(&p);
+    play_asks(&p, "continue");
+    kube_reflector_rewatch(p.reflector);
+    assert_int_equal(p.cancels, 1);
+    play_page(&p, "c@6", "20", "");
+    play_changed(&p, "+b@5 +c@6 ");
+    play_end(&p);
+}
+
 /* An owner that asks for another list from inside a change. */
 static void lists_anew_from_inside_a_change(void **state)
 {
@@ -398,6 +444,8 @@ int main(void)
         cmocka_unit_test(requests_that_can_not_be_made_are_retried),
         cmocka_unit_test(doubled_events_change_nothing),
         cmocka_unit_test(lists_anew_when_asked),
+        cmocka_unit_test(watches_anew_when_asked),
+        cmocka_unit_test(no_list_is_cut_for_a_new_watch),
         cmocka_unit_test(lists_anew_from_inside_a_change),
         cmocka_unit_test(a_day_of_events),
     };
