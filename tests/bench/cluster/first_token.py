@@ -16,6 +16,7 @@ NAMESPACE = "bench"
 MODEL = "brook"
 ANSWER_S = 120
 ZERO_S = 120
+IDLE_S = 5           # long enough to read what the kubelet said of the pod
 BODY = {"model": f"{NAMESPACE}/{MODEL}", "stream": True, "max_tokens": 8, "temperature": 0,
         "messages": [{"role": "user", "content": "What is 345 + 678?"}]}
 
@@ -67,7 +68,7 @@ class Bench:
         installed.apply(product.tenant("bench", NAMESPACE))
 
     def make_model(self):
-        self.release.apply(self.release.model(MODEL, NAMESPACE, scaleDownDelaySeconds=1, idle={"afterSeconds": 1}))
+        self.release.apply(self.release.model(MODEL, NAMESPACE, scaleDownDelaySeconds=1, idle={"afterSeconds": IDLE_S}))
 
     def pods(self):
         return self.kube.get("pods", "--selector", f"spate.dev/model={MODEL}")["items"]

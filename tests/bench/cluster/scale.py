@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator with many models on a real API server: its memory, how long a reconcile takes, and how long it takes from
-its start until every model has a status. It has no nodes, so models that want pods get copies (fleet.py)."""
+its start until every model has a status; and how long another one takes to take over. It has no nodes, so models that want
+pods get copies (fleet.py)."""
 import contextlib
 import pathlib
 import re
 import time
+import urllib.error
 import urllib.request
 
 import outside
@@ -13,6 +15,8 @@ from fleet import Fleet, Node, make_gateway
 NAMESPACE = "bench"
 SEED = "the-first-one"
 POLL_S = 0.1
+STANDBY_S = 600
+TAKEOVER_S = 300
 SETTLE_S = 15        # after the last status: what was freed is free, and the operator's usual work goes on
 MEMORY_AIM = "<= 128 MiB with 10,000 models and 100,000 pods"
 
@@ -60,14 +64,31 @@ def wait_for_statuses(fleet, version, count):
                 return
 
 
-def wait_for_routes(operator):
-    """Until it leads and has told the gateways of routes: the first ones wait for all agents to answer."""
-    def led():
-        text = metrics(operator)
-        return "spate_operator_leading 1" in text and "spate_operator_routes_published_total 0" not in text
+def leads(operator):
+    return "spate_operator_leading 1" in metrics(operator)
 
-    while not led():
+
+def has_routes(operator):
+    """It leads and has told the gateways of routes: the first ones wait for all agents to answer."""
+    text = metrics(operator)
+    return "spate_operator_leading 1" in text and "spate_operator_routes_published_total 0" not in text
+
+
+def is_ready(operator):
+    try:
+        with urllib.request.urlopen(f"http://{operator.address}/ready", timeout=60):
+            return True
+    except urllib.error.HTTPError:
+        return False
+
+
+def until(condition, limit_s, what):
+    limit = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > limit:
+            raise RuntimeError(f"{what}: not within {limit_s} s")
         time.sleep(POLL_S)
+    return time.monotonic()
 
 
 def report_operator(report, operator, what):
@@ -90,7 +111,7 @@ def open_place(stack, name):
     return place, fleet, make_gateway(fleet.direct, outside.NAMESPACE, host)
 
 
-def measure_start(report, place, fleet, credential, shape, wait, until, workload):
+def measure_start(report, place, fleet, credential, shape, wait, what, workload):
     """Starts an operator that knows of nothing; wait(version) returns when it has done what it has to."""
     version = fleet.resource_version()
     started = time.monotonic()
@@ -99,8 +120,29 @@ def measure_start(report, place, fleet, credential, shape, wait, until, workload
     wait(operator, version)
     took = time.monotonic() - started
     time.sleep(SETTLE_S)
-    report.figure(f"{shape}: operator's start until {until}", round(took, 1), "s", workload)
+    report.figure(f"{shape}: operator's start until {what}", round(took, 1), "s", workload)
     report_operator(report, operator, shape)
+    return operator
+
+
+def measure_takeover(report, place, fleet, leader, shape, change):
+    """The leader is killed; another operator, whose views are complete, takes over and meets a model that was changed when
+    nobody led."""
+    standby = place.start_operator("standby")
+    until(lambda: is_ready(standby), STANDBY_S, "the views of the standby")
+    time.sleep(SETTLE_S)
+    path = f"{fleet.models_path}/model-0"
+    killed = time.monotonic()
+    leader.kill()
+    generation = fleet.direct.merge(path, {"spec": change})["metadata"]["generation"]
+    moments = {
+        "the other one leads": until(lambda: leads(standby), TAKEOVER_S, "another leader"),
+        "and has reconciled a change": until(
+            lambda: fleet.direct.get(path)["status"]["observedGeneration"] == generation, TAKEOVER_S, "a reconcile"),
+        "and has told of its first routes": until(lambda: has_routes(standby), TAKEOVER_S, "routes"),
+    }
+    for what, moment in moments.items():
+        report.figure(f"{shape}: leader killed: {what}", round(moment - killed, 1), "s", aim="<= 5 s median, <= 8 s at most")
 
 
 def measure_models(report, name, count):
@@ -118,10 +160,12 @@ def measure_pods(report, name, count, pods_each):
     """Models with pods that run and are recorded, found by an operator that starts."""
     with contextlib.ExitStack() as stack:
         place, fleet, credential = open_place(stack, f"{name}-pods")
+        shape = f"{count} models, {count * pods_each} pods"
         make_pods(place, fleet, credential, count, pods_each)
-        measure_start(report, place, fleet, credential, f"{count} models, {count * pods_each} pods",
-                      lambda operator, _: wait_for_routes(operator), "its first routes",
-                      "all is listed twice, as by each new leader, and each agent is asked; one agent stands for all")
+        leader = measure_start(report, place, fleet, credential, shape,
+                               lambda operator, _: until(lambda: has_routes(operator), STANDBY_S, "routes"), "its first routes",
+                               "all is listed, and each agent is asked; one agent stands for all")
+        measure_takeover(report, place, fleet, leader, shape, {"scaling": {"maxReplicas": pods_each + 1}})
 
 
 def make_pods(place, fleet, credential, count, pods_each):
