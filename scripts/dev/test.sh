@@ -9,7 +9,7 @@ TEST_FAILED=0
 TEST_LEFT_OUT=()
 
 dev_test() {
-    local parts=("$@") part
+    local parts=("$@") part began
 
     [ ${#parts[@]} -gt 0 ] || parts=(lint parity unit local clients asan cluster loss)
     for part in "${parts[@]}"; do
@@ -26,7 +26,9 @@ dev_test() {
     test_build
     for part in "${parts[@]}"; do
         say "test: $part"
+        began=$SECONDS
         "test_$part"
+        say "test: $part took $((SECONDS - began)) s"
     done
     [ ${#TEST_LEFT_OUT[@]} -eq 0 ] || say "test: left out: ${TEST_LEFT_OUT[*]}"
     printf '%d passed, %d failed\n' $TEST_PASSED $TEST_FAILED
