@@ -9,10 +9,12 @@
 
 static const struct platform_ops *sim_ops;
 static int64_t last_cold_start_p90_ms;
+static bool last_template_measured;
 
 static void note_create(struct platform *p, uint64_t ticket, const struct platform_pod_spec *spec)
 {
     last_cold_start_p90_ms = spec->cold_start_p90_ms;
+    last_template_measured = spec->template_measured;
     sim_ops->pod_create(p, ticket, spec);
 }
 
@@ -32,11 +34,19 @@ static void a_pod_is_created_with_the_time_of_starts_before_it(void **state)
     play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":1,\"maxReplicas\":4");
     sim_run(f.sim, 10 * SECOND);
     assert_int_equal(last_cold_start_p90_ms, 0);
+    assert_false(last_template_measured);
     assert_true(play_status(&f, "team/brook").cold_start_p90_ms > 0);
     play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":4");
     sim_run(f.sim, 2 * SECOND);
     assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
     assert_true(last_cold_start_p90_ms > 0);
+    assert_true(last_template_measured);
+    play_apply(&f, "brook",
+               "\"uri\":\"file:///models/river\"", /* that may be a hundred times larger */
+               "\"minReplicas\":2,\"maxReplicas\":4");
+    sim_run(f.sim, SECOND / 4);
+    assert_true(last_cold_start_p90_ms > 0);
+    assert_false(last_template_measured);
     play_end(&f);
 }
 
