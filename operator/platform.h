@@ -86,6 +86,7 @@ struct platform_pod_spec {
     uint64_t ordinal;
     struct str template_hash;
     int64_t cold_start_p90_ms; /* how long a start takes, as measured; 0: none was */
+    bool template_measured;    /* ... also one of this very template, so it will be much the same */
     /* Borrowed for the call: the template is its spec. Its status is gone by now: see on_object. */
     const struct crd_object *model;
 };

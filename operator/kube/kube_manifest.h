@@ -13,9 +13,10 @@
 
 enum {
     KUBE_MANIFEST_BYTES_MAX = 256 << 10,
-    KUBE_START_SECONDS_MIN = 600, /* for a model to load, where nothing was measured yet */
-    KUBE_START_FACTOR = 3,        /* times the slowest start measured */
-    KUBE_GRACE_SECONDS = 30,      /* SIGTERM to SIGKILL, if somebody else deletes the pod */
+    KUBE_START_FACTOR = 3,          /* a model may load for so many times what was measured, */
+    KUBE_START_SECONDS_MIN = 60,    /* but for so long at least, */
+    KUBE_START_SECONDS_FIRST = 600, /* and for so long where the measure is of another template */
+    KUBE_GRACE_SECONDS = 30,        /* SIGTERM to SIGKILL, if somebody else deletes the pod */
 };
 
 /* Beside the model: what is the same for all pods, and the wish. Borrowed. */

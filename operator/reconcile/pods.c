@@ -2,6 +2,7 @@
 /* Which pods are this model's, and the creation of those that are recorded. */
 #include "operator/reconcile/pass.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,8 @@ static void measure_cold_start(struct pass *p, struct world_pod *pod, const stru
     if (pod->view.restarts > 0 || ms <= 0 || was_ready)
         return; /* a restarted agent, or one that was measured by the operator before */
     world_cold_start_add(p->m, ms);
+    snprintf(p->m->cold_start_hash, sizeof(p->m->cold_start_hash), "%.*s",
+             STR_ARG(pod->view.template_hash));
     pass_event(
         p, false, "ColdStartCompleted",
         pass_text(p, "%.*s was ready after %lld ms", STR_ARG(pod->view.name), (long long)ms));
@@ -179,6 +182,7 @@ static void create(struct pass *p, const struct crd_pending_create *pending)
         .ordinal = (uint64_t)pending->ordinal,
         .template_hash = pending->template_hash,
         .cold_start_p90_ms = p->seen->cold_start_p90_ms,
+        .template_measured = str_is(pending->template_hash, p->m->cold_start_hash),
         .model = p->m->object,
     };
 

@@ -142,6 +142,8 @@ struct world_model {
     struct world_weights weights;
     int64_t cold_starts[WORLD_COLD_STARTS];
     uint64_t cold_start_count;
+    /* The template of the newest one; empty: none. */
+    char cold_start_hash[PLATFORM_HASH_LEN + 1];
     int64_t drain_hold_until_ms; /* no scale-down before: a gateway was silent */
     int64_t left_ms;             /* one of its pods was on its way out until then */
     uint64_t context_max;        /* as the last ready agent said; 0: none yet */

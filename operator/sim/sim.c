@@ -345,6 +345,19 @@ void sim_reclaim(struct sim *sim, const char *key)
     }
 }
 
+void sim_say(struct sim *sim, const char *key, const char *message)
+{
+    for (size_t i = 0; i < sim->pod_count; i++) {
+        struct sim_pod *pod = sim->pods[i];
+
+        if (!is_of(pod, key))
+            continue;
+        snprintf(pod->message, sizeof(pod->message), "%s", message);
+        sim_pod_changed(sim, pod);
+        return;
+    }
+}
+
 void sim_hold_reports(struct sim *sim, bool hold)
 {
     sim->hold_reports = hold;

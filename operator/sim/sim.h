@@ -75,6 +75,8 @@ void sim_limit_quota(struct sim *sim, int pods);
 /* The watch of the pods lags: none is told of while this is on, and then what there is. */
 void sim_hide_pods(struct sim *sim, bool hide);
 void sim_reclaim(struct sim *sim, const char *key); /* notice for the machine of its first pod */
+/* What the platform has to say of its first pod; nothing else changes by it. */
+void sim_say(struct sim *sim, const char *key, const char *message);
 /* Deleted pods stay, as ones that report, for as long as this is on. */
 void sim_hold_reports(struct sim *sim, bool hold);
 /* All its agents crash, and come back after so long. */

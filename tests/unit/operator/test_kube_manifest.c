@@ -44,16 +44,21 @@ static struct kube_custom *model_of(const char *name, const char *spec)
     return custom;
 }
 
+struct start {
+    int64_t p90_ms;
+    bool template_measured;
+};
+
 static int write_pod(struct buf *out, const struct kube_manifest_options *options,
-                     const char *pod_name, const char *spec, int64_t cold_start_p90_ms,
-                     struct err *err)
+                     const char *pod_name, const char *spec, struct start start, struct err *err)
 {
     struct kube_custom *custom = model_of("brook", spec);
     const struct platform_pod_spec pod = {
         .name = str_of(pod_name),
         .ordinal = 7,
         .template_hash = STR("0123456789"),
-        .cold_start_p90_ms = cold_start_p90_ms,
+        .cold_start_p90_ms = start.p90_ms,
+        .template_measured = start.template_measured,
         .model = custom->object,
     };
     int r;
@@ -68,16 +73,19 @@ static int write_pod(struct buf *out, const struct kube_manifest_options *option
 
 static const struct {
     const char *file, *spec;
-    int64_t cold_start_p90_ms;
+    struct start start;
     const char *pull_secret;
     enum kube_wish wish;
 } rows[] = {
-    {"pod_file.json", "{\"model\":{\"uri\":\"file:///models/brook\"}}", 0, NULL},
+    {"pod_file.json", "{\"model\":{\"uri\":\"file:///models/brook\"}}", {0}, NULL},
     {"pod_pvc.json",
      "{\"model\":{\"uri\":\"pvc://weights/r1/7b\"},\"engine\":{\"slots\":8,\"threads\":2,"
      "\"contextTokens\":4096,\"kvCacheMiB\":512,\"chunkTokens\":128}}",
-     300500, NULL},
-    {"pod_oci.json", "{\"model\":{\"uri\":\"oci://spate.invalid/brook:1#brook\"}}", 0,
+     {300500},
+     NULL},
+    {"pod_oci.json",
+     "{\"model\":{\"uri\":\"oci://spate.invalid/brook:1#brook\"}}",
+     {40100, true},
      "spate-registry"},
     {"pod_gpu_spot.json",
      "{\"model\":{\"uri\":\"file:///m\"},\"hardware\":{\"gpus\":2,\"cpuMillis\":1500,"
@@ -86,9 +94,13 @@ static const struct {
      "\"tolerations\":[{\"key\":\"pool\",\"value\":\"llm\",\"effect\":\"NoExecute\"},"
      "{\"key\":\"example.com/any\"}],\"priorityClassName\":\"high\","
      "\"runtimeClassName\":\"nvidia\"}}",
-     0, NULL, KUBE_WISH_SPOT},
+     {2000},
+     NULL,
+     KUBE_WISH_SPOT},
     {"pod_on_demand.json",
-     "{\"model\":{\"uri\":\"file:///m\"},\"scaling\":{\"spot\":{\"percent\":70}}}", 0, NULL,
+     "{\"model\":{\"uri\":\"file:///m\"},\"scaling\":{\"spot\":{\"percent\":70}}}",
+     {2000, true},
+     NULL,
      KUBE_WISH_ON_DEMAND},
 };
 
@@ -132,8 +144,7 @@ static void pods_are_as_in_the_golden_files(void **state)
 
         options.pull_secret = rows[i].pull_secret;
         options.wish = rows[i].wish;
-        if (write_pod(&text, &options, "brook-0123456789-7", rows[i].spec,
-                      rows[i].cold_start_p90_ms, &err) < 0)
+        if (write_pod(&text, &options, "brook-0123456789-7", rows[i].spec, rows[i].start, &err) < 0)
             fail_msg("%s: %s", rows[i].file, err_message(&err));
         assert_int_equal(json_read(&tree, buf_str(&text), &json_limits_default, "pod", &err), 0);
         pretty = json_dumps(tree, JSON_INDENT(2));
@@ -156,7 +167,8 @@ static void arguments_are_not_expanded(void **state)
 
     (void)state;
     assert_int_equal(write_pod(&text, &plain, "brook-0123456789-7",
-                               "{\"model\":{\"uri\":\"file:///$(HOME)/x\"}}", 0, &err),
+                               "{\"model\":{\"uri\":\"file:///$(HOME)/x\"}}", (struct start){0},
+                               &err),
                      0);
     assert_true(str_find(buf_str(&text), STR("\"/$$(HOME)/x\"")) > 0);
 }
@@ -170,8 +182,8 @@ static void names_are_checked(void **state)
         CLEANUP(buf_fini) struct buf text = {0};
         struct err err = {0};
 
-        if (write_pod(&text, &plain, names[i], "{\"model\":{\"uri\":\"file:///m\"}}", 0, &err) !=
-            -ERR_INVALID)
+        if (write_pod(&text, &plain, names[i], "{\"model\":{\"uri\":\"file:///m\"}}",
+                      (struct start){0}, &err) != -ERR_INVALID)
             fail_msg("'%s' was taken", names[i]);
         assert_int_equal(text.len, 0);
     }

@@ -9,10 +9,12 @@
 
 static const struct platform_ops *sim_ops;
 static int64_t last_cold_start_p90_ms;
+static bool last_template_measured;
 
 static void note_create(struct platform *p, uint64_t ticket, const struct platform_pod_spec *spec)
 {
     last_cold_start_p90_ms = spec->cold_start_p90_ms;
+    last_template_measured = spec->template_measured;
     sim_ops->pod_create(p, ticket, spec);
 }
 
@@ -32,11 +34,75 @@ static void a_pod_is_created_with_the_time_of_starts_before_it(void **state)
     play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":1,\"maxReplicas\":4");
     sim_run(f.sim, 10 * SECOND);
     assert_int_equal(last_cold_start_p90_ms, 0);
+    assert_false(last_template_measured);
     assert_true(play_status(&f, "team/brook").cold_start_p90_ms > 0);
     play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":4");
     sim_run(f.sim, 2 * SECOND);
     assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
     assert_true(last_cold_start_p90_ms > 0);
+    assert_true(last_template_measured);
+    play_apply(&f, "brook",
+               "\"uri\":\"file:///models/river\"", /* that may be a hundred times larger */
+               "\"minReplicas\":2,\"maxReplicas\":4");
+    sim_run(f.sim, SECOND / 4);
+    assert_true(last_cold_start_p90_ms > 0);
+    assert_false(last_template_measured);
+    play_end(&f);
+}
+
+static int put_count;
+
+static void count_put(struct platform *p, uint64_t ticket, const struct crd_object *object,
+                      json_t *status)
+{
+    put_count++;
+    sim_ops->status_put(p, ticket, object, status);
+}
+
+/* A pod that is told of twice a second costs a write each STATUS_INTERVAL_MS, and its last word is
+ * written. */
+static void reports_are_written_rarely(void **state)
+{
+    enum { STATUS_INTERVAL_MS = 5 * SECOND, CHANGES = 20 };
+    struct fixture f = {0};
+    struct platform_ops ops;
+    char message[32];
+
+    (void)state;
+    play_begin(&f);
+    sim_ops = sim_platform(f.sim)->ops;
+    ops = *sim_ops;
+    ops.status_put = count_put;
+    sim_platform(f.sim)->ops = &ops;
+    sim_platform(f.sim)->status_interval_ms = STATUS_INTERVAL_MS;
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":1,\"maxReplicas\":1");
+    sim_run(f.sim, MINUTE);
+    put_count = 0;
+    for (int i = 0; i < CHANGES; i++) {
+        snprintf(message, sizeof(message), "word %d", i);
+        sim_say(f.sim, "team/brook", message);
+        sim_run(f.sim, SECOND / 2);
+    }
+    assert_in_range(put_count, 2, 3);
+    sim_run(f.sim, STATUS_INTERVAL_MS);
+    assert_true(str_is(play_status(&f, "team/brook").pods[0].message, message));
+    play_end(&f);
+}
+
+/* However short ago the last report was written. */
+static void a_condition_is_written_at_once(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    play_begin(&f);
+    sim_platform(f.sim)->status_interval_ms = MINUTE;
+    sim_limit_machines(f.sim, 1);
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
+    sim_run(f.sim, 29 * SECOND); /* a second before its second pod is said to lack capacity */
+    assert_int_equal(play_condition(&f, "team/brook", "CapacityAvailable")->status, CRD_TRUE);
+    sim_run(f.sim, 2 * SECOND);
+    assert_int_equal(play_condition(&f, "team/brook", "CapacityAvailable")->status, CRD_FALSE);
     play_end(&f);
 }
 
@@ -385,6 +451,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_settings_roll_the_pods),
         cmocka_unit_test(a_pod_is_created_with_the_time_of_starts_before_it),
+        cmocka_unit_test(reports_are_written_rarely),
+        cmocka_unit_test(a_condition_is_written_at_once),
         cmocka_unit_test(new_settings_roll_under_a_full_quota),
         cmocka_unit_test(a_refused_successor_costs_one_pod_at_most),
         cmocka_unit_test(a_reclaimed_pod_is_replaced),

@@ -2,6 +2,7 @@
 """The operator as a process on a scripted API server: what becomes of a cluster that changes under it, or refuses something."""
 import base64
 import copy
+import datetime
 import os
 import subprocess
 import time
@@ -123,6 +124,37 @@ class Platform(unittest.TestCase):
         self.cluster.edit("nodes", None, "n1", lambda node: node["metadata"]["labels"].update(SPOT))
         capacity, = self.wait_for(lambda: self.status().get("capacity"), "the capacity in the status", 15)
         self.assertEqual((capacity["type"], capacity["replicas"]), ("Spot", 1))
+
+    def others(self, pod):
+        """Pods of the model's status but that one, if it lists any and not that one."""
+        listed = {row["uid"] for row in self.status().get("pods", ())}
+        return listed if pod["metadata"]["uid"] not in listed else None
+
+    def test_a_deleted_node_takes_its_pods_with_it_at_once(self):
+        """Long before a node that merely is not known yet does, and though the API goes on to list the pod."""
+        self.cluster.make_model("team-a", 1)
+        self.start()
+        pod, = self.wait_pods(1)
+        self.cluster.place(pod, "n1")
+        self.wait_for(lambda: self.status()["pods"][0].get("address"), "the pod's address in the status")
+        self.cluster.delete("nodes", None, "n1")
+        self.wait_for(lambda: self.others(pod), "another pod in the status", 3)
+
+    def test_a_pod_that_outlives_its_grace_is_left_behind(self):
+        """Its node lives, but its kubelet does not end it."""
+        self.cluster.make_model("team-a", 1)
+        self.start()
+        pod, = self.wait_pods(1)
+        self.cluster.place(pod, "n1")
+        # From here until it is stuck: 10 s past its grace.
+        grace_ended = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=4)
+        self.cluster.edit("pods", "team-a", pod["metadata"]["name"], lambda obj: obj["metadata"].update(
+            deletionTimestamp=grace_ended.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        self.wait_for(lambda: len(self.status().get("pods", ())) == 2, "a second pod in the status")
+        time.sleep(1)
+        self.assertIsNone(self.others(pod), "not waited for")
+        self.wait_for(lambda: self.others(pod), "a status without the stuck pod", 10)
+        self.assertIsNotNone(self.cluster.get("pods", "team-a", pod["metadata"]["name"]))
 
     def want(self, namespace, replicas):
         def change(model):
