@@ -4,7 +4,7 @@ switched off."""
 import unittest
 
 import combinations
-from objects import PROGRAMS, container_of, objects, of_kind, selects, workloads
+from objects import PROGRAMS, container_of, objects, of_kind, workloads
 
 GIVEN = combinations.PART_OF_A_POD
 
