@@ -1,47 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the chart renders: the same by both versions of helm, whatever the values, and as hard as it says."""
-import functools
 import json
 import re
 import unittest
 
 import combinations
 import rig
-
-PROGRAMS = ("operator", "gateway", "ledger")
-
-
-@functools.cache
-def rendered(version, values):
-    """The objects by kind, namespace and name. Rendering takes long enough to do it once for all tests."""
-    objects = rig.parse_objects(without_key(rig.render(version, json.loads(values))))
-    found = {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]): item for item in objects}
-    assert len(found) == len(objects), "two objects of one name"
-    return found
-
-
-def workloads(objects):
-    return {item["metadata"]["labels"]["app.kubernetes.io/component"]: item for item in objects
-            if item["kind"] in ("Deployment", "StatefulSet")}
-
-
-def pod_specs(objects):
-    return [item["spec"]["template"]["spec"] for item in workloads(objects).values()] + \
-        [item["spec"] for item in objects if item["kind"] == "Pod"]
-
-
-def arguments_of(workload):
-    return workload["spec"]["template"]["spec"]["containers"][0]["args"]
-
-
-def without_key(text):
-    """The test's key is another one each time."""
-    return re.sub(r"sk-spate-\w+|sha256: [0-9a-f]{64}", "KEY", text)
+from objects import PROGRAMS, container_of, objects, pod_specs, rendered, workloads
 
 
 class Render(unittest.TestCase):
-    def objects(self, values=None):
-        return list(rendered("helm4", json.dumps(values or {})).values())
+    objects = staticmethod(objects)
 
     def test_both_versions_render_the_same(self):
         for name, values in combinations.combinations():
@@ -88,8 +57,8 @@ class Render(unittest.TestCase):
                           and any("pods" in rule["resources"] for rule in item["rules"])])
         self.assertEqual({item["metadata"]["namespace"] for item in some if item["kind"] == "Role"},
                          {"spate", "team-a", "team-b"})
-        self.assertIn("--watch-namespaces=team-a,team-b", arguments_of(workloads(some)["operator"]))
-        self.assertFalse([a for a in arguments_of(workloads(everywhere)["operator"]) if "watch" in a])
+        self.assertIn("--watch-namespaces=team-a,team-b", container_of(workloads(some)["operator"])["args"])
+        self.assertFalse([a for a in container_of(workloads(everywhere)["operator"])["args"] if "watch" in a])
 
     def test_every_internal_port_has_a_policy_that_names_its_callers(self):
         policies = {item["metadata"]["name"]: item["spec"] for item in self.objects() if item["kind"] == "NetworkPolicy"}
@@ -111,7 +80,7 @@ class Render(unittest.TestCase):
         found = self.objects({"networkPolicy": {"scrapers": [scraper], "clients": [{"podSelector": {}}]},
                               "metrics": {"serviceMonitor": {"enabled": True}}})
         by_kind = {(item["kind"], item["metadata"]["name"]): item for item in found}
-        container, = by_kind["StatefulSet", "spate-gateway"]["spec"]["template"]["spec"]["containers"]
+        container = container_of(by_kind["StatefulSet", "spate-gateway"])
         ports = {port["name"]: port["containerPort"] for port in container["ports"]}
         self.assertIn(f"--metrics-listen=0.0.0.0:{ports['metrics']}", container["args"])
         self.assertEqual([port["name"] for port in by_kind["Service", "spate-gateway"]["spec"]["ports"]], ["http"])
@@ -182,7 +151,7 @@ class Render(unittest.TestCase):
             ({"ledger": {"image": {"tag": "u", "digest": "sha256:" + "a" * 64}}}, "spate.invalid/ledger@sha256:" + "a" * 64),
         ]
         for values, reference in cases:
-            found = workloads(self.objects(values))["ledger"]["spec"]["template"]["spec"]["containers"][0]["image"]
+            found = container_of(workloads(self.objects(values))["ledger"])["image"]
             self.assertEqual(found, reference)
 
 

@@ -34,6 +34,7 @@ TYPOS = [
     ({"ledger": {"replicas": 2}}, "/ledger", "replicas"),
     ({"ledger": {"persistence": {"size": "10 GB"}}}, "/ledger/persistence/size", "pattern"),
     ({"agent": {"image": {"digest": "sha256:short"}}}, "/agent/image/digest", "pattern"),
+    ({"agent": {"pullSecret": "registry"}}, "/agent/pullSecret", "spate-"),
     ({"networkPolicy": {"clients": [{"podselector": {}}]}}, "/networkPolicy/clients/0", "podselector"),
     ({"metrics": {"podMonitor": {"enabled": "true"}}}, "/metrics/podMonitor/enabled", "want boolean"),
     ({"metrics": {"serviceMonitor": {"interval": "30s"}}}, "/metrics/serviceMonitor", "interval"),
