@@ -400,8 +400,19 @@ static void dry_run_changes_nothing(void **state)
     assert_int_equal(admin(f, "PATCH", "/apis/spate.dev/v1alpha1/tenants/acme", body, NULL), 200);
 }
 
-/* As a kill -9 in the middle of a write leaves them; the pid is that of a process that has ended.
- */
+/* As a kill -9 in the middle of a write leaves it; the pid is that of a process that has ended,
+ * perhaps before it made the folder. */
+static void leave_half(struct fixture *f, const char *place, char path[256])
+{
+    char folder[256];
+
+    snprintf(folder, sizeof(folder), "%s/%s", f->state, place);
+    *strrchr(folder, '/') = '\0';
+    assert_int_equal(file_make_folder(folder, NULL), 0);
+    snprintf(path, 256, "%s/%s.%ld.tmp", f->state, place, (long)f->operator_pid);
+    assert_int_equal(file_write_atomic(path, STR("half"), 0600, NULL), 0);
+}
+
 static void what_a_killed_operator_left_is_swept(void **state)
 {
     static const char *const places[] = {"epoch", "token.pub", "gateways/g-0",
@@ -410,11 +421,8 @@ static void what_a_killed_operator_left_is_swept(void **state)
     char path[ARRAY_COUNT(places)][256];
 
     kill_operator(f, SIGKILL);
-    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
-        snprintf(path[i], sizeof(path[i]), "%s/%s.%ld.tmp", f->state, places[i],
-                 (long)f->operator_pid);
-        assert_int_equal(file_write_atomic(path[i], STR("half"), 0600, NULL), 0);
-    }
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++)
+        leave_half(f, places[i], path[i]);
     start_operator(f);
     for (size_t i = 0; i < ARRAY_COUNT(places); i++)
         assert_false(file_exists(path[i]));
