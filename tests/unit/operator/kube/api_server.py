@@ -2,7 +2,7 @@
 """
 A scripted API server: objects, versions, lists, watches and conflicts as a real one has them, and
 faults on demand. It writes its bytes itself, so that a fault can lie between any two of them.
-test_agreement.py asks it and a real API server the same questions and compares the answers.
+tests/cluster/kube_client asks it and a real API server the same questions and compares the answers.
 """
 import base64
 import collections
