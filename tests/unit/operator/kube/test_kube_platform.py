@@ -3,6 +3,7 @@
 import base64
 import copy
 import datetime
+import json
 import os
 import subprocess
 import time
@@ -186,6 +187,19 @@ class Platform(unittest.TestCase):
         there = [pod["metadata"]["uid"] for namespace in ("team-a", "team-b") for pod in self.cluster.all_of("pods", namespace)]
         self.assertLessEqual(set(kept), set(there))
         self.assertFalse([r for r in list(self.cluster.requests) if r.method == "DELETE"])
+
+    def test_an_annotation_is_meant_for_one_very_pod(self):
+        """One of the same name that was made since is left as it is."""
+        key = "spate.dev/token-public-key"
+        self.cluster.make_model("team-a", 1)
+        self.start()
+        pod, = self.wait_pods(1)
+        name, ours = pod["metadata"]["name"], pod["metadata"]["annotations"][key]
+        self.cluster.edit("pods", "team-a", name, lambda obj: obj["metadata"]["annotations"].update({key: "22" * 32}))
+        self.cluster.place(pod, "n1")
+        self.wait_for(lambda: self.cluster.get("pods", "team-a", name)["metadata"]["annotations"][key] == ours, "our key on the pod")
+        patches = [json.loads(r.body) for r in list(self.cluster.requests) if (r.method, r.plural) == ("PATCH", "pods")]
+        self.assertEqual({patch["metadata"]["uid"] for patch in patches}, {pod["metadata"]["uid"]})
 
     def budget(self):
         found = self.cluster.get("poddisruptionbudgets", "team-a", "brook-spate")
