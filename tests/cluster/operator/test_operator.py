@@ -10,6 +10,7 @@ import system
 from system import product, rig, wait_for
 
 TAKEOVER_LIMIT_S = 8
+POLL_BREAKS_OFF_S = 2
 READY_S = 60
 
 
@@ -225,15 +226,35 @@ class Operator(unittest.TestCase):
             leader = self.system.programs[self.system.holder()]
             other = next(program for program in self.operators if program.name != leader.name)
             self.assertEqual(product.request_json(other.address, "GET", "/ready")[0], 200)
-            leader.kill()
+            poll = self.poll_a_standby(leader, other)
+            epoch = poll.epoch()
             began = time.monotonic()
+            leader.kill()
             wait_for(lambda: self.system.holder() == other.name, TAKEOVER_LIMIT_S, "the takeover")
             print(f"takeover after {time.monotonic() - began:.1f} s")
+            self.check_poll(poll, epoch, began)
             # The new leader acts: it makes a third pod.
             self.restart(leader.name)
         self.kube.run("patch", "modeldeployment", "brook", "--type=merge", "-p", '{"spec":{"scaling":{"minReplicas":3}}}')
         self.wait_ready(count=3)
         self.assertLessEqual(before, set(self.pods()))
+
+    def poll_a_standby(self, leader, standby):
+        """A gateway may ask either: the standby has the leader's routes. Returns a poll that waits there for newer ones."""
+        token = self.system.gateway_token(standby)
+        wait_for(lambda: self.system.routes(standby, token)["version"] == self.system.routes(leader, token)["version"], 10,
+                 "the leader's version at the standby")
+        poll = system.RoutesPoll(standby, token)
+        self.addCleanup(poll.end)
+        wait_for(poll.epoch, 10, "a first answer to the poll")
+        return poll
+
+    def check_poll(self, poll, epoch, killed):
+        """Who waited while the leader died was answered at once, and is told the next leader's routes where it asked."""
+        answered = min(at for at, _, _ in poll.answers if at > killed)
+        self.assertLess(answered - killed, POLL_BREAKS_OFF_S)
+        wait_for(lambda: poll.epoch() > epoch, TAKEOVER_LIMIT_S, "routes of the next leader")
+        poll.end()
 
     def restart(self, name):
         program = self.system.start_operator(name)
@@ -287,18 +308,16 @@ class Operator(unittest.TestCase):
         self.assertEqual(refusal(None)[0], 401)
         self.assertEqual(refusal("nonsense")[0], 401)
         # The right account, but no pod; the right audience, but not the account; the account, but another audience.
-        self.assertEqual(refusal(self.token("spate-gateway"))[0], 401)
-        self.assertEqual(refusal(self.token("default"))[0], 401)
-        self.assertEqual(refusal(self.token("spate-gateway", audience="other"))[0], 401)
+        credential = self.system.gateway_credential
+        self.assertEqual(refusal(credential())[0], 401)
+        self.assertEqual(refusal(credential("default"))[0], 401)
+        self.assertEqual(refusal(credential(audience="other"))[0], 401)
         # Bound to the gateway's pod: that one, and no other name.
-        bound = self.token("spate-gateway", "--bound-object-kind", "Pod", "--bound-object-name", "gateway-0")
+        bound = credential("spate-gateway", "--bound-object-kind", "Pod", "--bound-object-name", "gateway-0")
         self.assertEqual(refusal(bound)[0], 200)
         self.assertEqual(refusal(bound, "gateway-1")[0], 401)
         for path in ("/internal/v1/routes?run=00000000000000000000000000", "/internal/v1/load"):
             self.assertIn(product.request_json(self.operators[0].address, "GET", path)[0], (401, 405))
-
-    def token(self, account, *arguments, audience=system.AUDIENCE):
-        return self.system.kube.run("create", "token", account, "--audience", audience, *arguments).strip()
 
 
 if __name__ == "__main__":
