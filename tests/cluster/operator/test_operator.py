@@ -139,6 +139,32 @@ class Operator(unittest.TestCase):
         self.kube.run("scale", "modeldeployment", "brook", "--replicas=1")
         wait_for(lambda: len(self.pods()) == 1, 30, "one pod being gone")
 
+    def test_a_draining_pod_alone_is_kept_from_eviction(self):
+        """An autoscaler of nodes waits for it, and may move any other."""
+        self.system.apply(self.system.model("brook", self.kube.namespace, mode="Manual", replicas=2),
+                          product.tenant("acme", self.kube.namespace))
+        self.wait_ready(count=2)
+        model = f"{self.kube.namespace}/brook"
+        wait_for(lambda: self.ask(model)[0] == 200, 60, "a first answer")
+        streams = [product.open_stream(self.gateway, model, max_tokens=20000) for _ in range(4)]
+        for stream in streams:
+            self.addCleanup(stream.close)
+        self.assertEqual(list(self.marks().values()), ["true", "true"])
+        self.kube.run("scale", "modeldeployment", "brook", "--replicas=1")
+        marks = wait_for(lambda: (lambda found: found if "false" in found.values() else None)(self.marks()), 20, "a pod that is kept")
+        self.assertEqual(sorted(marks.values()), ["false", "true"])
+        draining = [row["name"] for row in self.kube.get("modeldeployment", "brook")["status"]["pods"] if row["phase"] == "Draining"]
+        self.assertEqual(draining, [name for name, mark in marks.items() if mark == "false"])
+        for stream in streams:
+            stream.close()
+        wait_for(lambda: len(self.pods()) == 1, 60, "one pod being gone")
+        self.assertEqual(list(self.marks().values()), ["true"])
+
+    def marks(self):
+        """What an autoscaler of nodes is told of each pod."""
+        return {name: pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"]
+                for name, pod in self.pods().items()}
+
     # Nodes
 
     def test_a_node_that_falls_silent_is_left_at_once(self):
