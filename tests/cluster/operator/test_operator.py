@@ -11,7 +11,13 @@ from system import product, rig, wait_for
 
 TAKEOVER_LIMIT_S = 8
 POLL_BREAKS_OFF_S = 2
+LEFT_S = 8  # half of what Kubernetes takes to miss a node of the test cluster
 READY_S = 60
+
+
+def routed_pods(routes):
+    """The uids of those that get work by these routes."""
+    return {pod["uid"] for model in routes["models"] for pod in model["pods"]}
 
 
 class Operator(unittest.TestCase):
@@ -187,14 +193,21 @@ class Operator(unittest.TestCase):
             self.gateway, "POST", "/v1/chat/completions", request, product.KEY, timeout=120)))
         thread.start()
         time.sleep(0.5)
+        leader = self.system.programs[self.system.holder()]
+        token = self.system.gateway_token(leader)
+        self.assertIn(pod["metadata"]["uid"], routed_pods(self.system.routes(leader, token)))
         began = time.monotonic()
         self.system.cluster.kill_node(int(node[1:]))
         try:
+            wait_for(lambda: pod["metadata"]["uid"] not in routed_pods(self.system.routes(leader, token)), LEFT_S,
+                     "routes without the silent pod")
+            wait_for(lambda: name not in {row["name"] for row in self.kube.get("modeldeployment", "brook")["status"].get("pods", ())},
+                     began + LEFT_S - time.monotonic(), "a status without the silent pod")
+            print(f"left {time.monotonic() - began:.1f} s after the node fell silent")
+            self.assertEqual(self.readiness(node), "True")
             wait_for(lambda: sum(rig.is_ready(other) and other["spec"]["nodeName"] != node for other in self.pods().values()) == 1,
                      40, "a ready pod elsewhere")
-            seconds = time.monotonic() - began
-            ready = {row["type"]: row["status"] for row in self.kube.get("node", node)["status"]["conditions"]}["Ready"]
-            print(f"replaced {seconds:.1f} s after the node fell silent (Kubernetes says Ready={ready})")
+            print(f"replaced {time.monotonic() - began:.1f} s after it (Kubernetes says Ready={self.readiness(node)})")
             thread.join(120)
             status, answer = answers[0]
             self.assertEqual(status, 200, answer)
@@ -202,6 +215,10 @@ class Operator(unittest.TestCase):
         finally:
             thread.join(120)
             self.system.cluster.start_node(int(node[1:]))
+
+    def readiness(self, node):
+        """True, False or Unknown, as Kubernetes says it."""
+        return {row["type"]: row["status"] for row in self.kube.get("node", node)["status"]["conditions"]}["Ready"]
 
     def skip_node_of_the_gateway(self, name):
         """Moves the pod to another node."""
@@ -218,8 +235,7 @@ class Operator(unittest.TestCase):
         number = int(pod["spec"]["nodeName"][1:])
         self.system.cluster.kill_node(number)
         try:
-            wait_for(lambda: any(row["type"] == "Ready" and row["status"] != "True" for row in self.kube.get(
-                "node", f"n{number}")["status"]["conditions"]), 120, "a node that is not ready")
+            wait_for(lambda: self.readiness(f"n{number}") != "True", 120, "a node that is not ready")
             began = time.monotonic()
             wait_for(lambda: sum(rig.is_ready(other) and other["spec"]["nodeName"] != f"n{number}"
                                  for other in self.pods().values()) == 2, 30, "two ready pods elsewhere")
