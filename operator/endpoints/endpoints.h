@@ -19,6 +19,7 @@ enum {
     ENDPOINTS_BODY_MAX = 32 << 20,
     ENDPOINTS_ANSWER_MAX = 256 << 20,
 };
+enum { ENDPOINTS_METRIC_COUNT = 18, ENDPOINTS_CONTROLLER_COUNT = 11 };
 
 /* How an admission ended: 0, or negative with err. */
 typedef void (*endpoints_admitted)(void *user, int code, const struct err *err);
@@ -27,6 +28,7 @@ typedef void (*endpoints_admitted)(void *user, int code, const struct err *err);
 struct endpoints_figures {
     uint64_t pods_reporting; /* deleted, but their usage is not taken yet */
     uint64_t pods_set_aside; /* their usage was not taken in time */
+    uint64_t events_dropped; /* told to nobody: too many, or refused */
 };
 
 /* What a platform brings. NULL members: it has no such thing. */
@@ -63,8 +65,8 @@ struct endpoints {
     bool has_routes;
     struct routes_waiter *waiters;
 
-    struct metric *handles[16];
-    struct metric *controller[8];
+    struct metric *handles[ENDPOINTS_METRIC_COUNT];
+    struct metric *controller[ENDPOINTS_CONTROLLER_COUNT];
 };
 
 /* Listens; returns the port. `e` is the caller's, zeroed; loop, host, reconciler and
@@ -99,9 +101,7 @@ void endpoints_load(struct endpoints *e, struct http_exchange *x);
 int endpoints_controller_metrics_open(struct endpoints *e, struct err *err);
 int endpoints_metrics_open(struct endpoints *e, struct err *err);
 
-/* The rows of spate_operator_*, for the reference page. */
-enum { ENDPOINTS_METRIC_COUNT = 15 };
-enum { ENDPOINTS_CONTROLLER_COUNT = 7 };
+/* The rows of the metrics, for the reference page. */
 extern const struct metric_info endpoints_controller_table[ENDPOINTS_CONTROLLER_COUNT];
 extern const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT];
 

@@ -19,6 +19,9 @@ enum {
     M_STRANGERS,
     M_REPORTING,
     M_SET_ASIDE,
+    M_QUEUE_REFUSED,
+    M_EVENTS_DROPPED,
+    M_BUILD, /* the last: the others have no labels */
 };
 
 const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT] = {
@@ -68,6 +71,16 @@ const struct metric_info endpoints_metric_table[ENDPOINTS_METRIC_COUNT] = {
                      "ALARM: deleted pods whose usage was not taken in a day; their folders are "
                      "kept in STATE/unreported.",
                      {0}},
+    [M_QUEUE_REFUSED] = {"spate_operator_queue_refused_total",
+                         METRIC_COUNTER,
+                         "ALARM: keys that did not fit the queue; what they name is not looked "
+                         "after.",
+                         {0}},
+    [M_EVENTS_DROPPED] = {"spate_operator_events_dropped_total",
+                          METRIC_COUNTER,
+                          "Events for people that were not written: too many at once, or refused.",
+                          {0}},
+    [M_BUILD] = {"spate_operator_build_info", METRIC_GAUGE, "Always 1; its version.", {"version"}},
 };
 
 static void collect(void *object)
@@ -75,7 +88,7 @@ static void collect(void *object)
     struct endpoints *e = object;
     struct endpoints_figures own = {0};
     struct reconciler_stats stats;
-    double figures[ENDPOINTS_METRIC_COUNT];
+    double figures[M_BUILD];
 
     reconciler_stats(e->reconciler, &stats);
     if (e->host.figures != NULL)
@@ -95,7 +108,9 @@ static void collect(void *object)
     figures[M_STRANGERS] = (double)stats.strangers;
     figures[M_REPORTING] = (double)own.pods_reporting;
     figures[M_SET_ASIDE] = (double)own.pods_set_aside;
-    for (int i = 0; i < ENDPOINTS_METRIC_COUNT; i++)
+    figures[M_QUEUE_REFUSED] = (double)stats.keys_refused;
+    figures[M_EVENTS_DROPPED] = (double)own.events_dropped;
+    for (int i = 0; i < M_BUILD; i++)
         metric_set(metric_series(e->handles[i], NULL), figures[i]);
 }
 
@@ -104,8 +119,10 @@ int endpoints_metrics_open(struct endpoints *e, struct err *err)
     int r = metrics_declare(e->metrics, endpoints_metric_table, ENDPOINTS_METRIC_COUNT, e->handles,
                             err);
 
-    if (r == 0)
-        r = metrics_declare_loop(e->metrics, e->loop, err);
+    if (r < 0)
+        return r;
+    metric_set(metric_series(e->handles[M_BUILD], (const char *[]){SPATE_VERSION}), 1);
+    r = metrics_declare_loop(e->metrics, e->loop, err);
     if (r == 0)
         r = metrics_declare_process(e->metrics, err);
     if (r == 0)

@@ -185,6 +185,13 @@ static bool is_ready(void *user)
     return kube->told;
 }
 
+static void take_figures(void *user, struct endpoints_figures *out)
+{
+    const struct kube *kube = user;
+
+    out->events_dropped = kube_events_counts(kube_recorder_events(kube->recorder))->dropped;
+}
+
 struct endpoints_host kube_host(struct kube *kube)
 {
     return (struct endpoints_host){
@@ -196,5 +203,6 @@ struct endpoints_host kube_host(struct kube *kube)
         .handle = kube_handle,
         .relay = kube_relay,
         .ready = is_ready,
+        .figures = take_figures,
     };
 }

@@ -106,7 +106,7 @@ void pass_probe(struct pass *p)
             continue;
         }
         if (p->r->probes >= PASS_PROBES_MAX) {
-            queue_add(&p->r->held, str_of(p->m->key));
+            pass_hold(p);
             return;
         }
         pod->probing = true;

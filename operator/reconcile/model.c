@@ -141,7 +141,7 @@ static bool must_stand_back(struct pass *p)
 {
     if (p->r->puts < PASS_PUTS_MAX || brings_work(p->seen, &p->next))
         return false;
-    queue_add(&p->r->held, str_of(p->m->key));
+    pass_hold(p);
     return true;
 }
 
@@ -205,12 +205,22 @@ static void run(struct pass *p)
     }
     pass_probe(p);
     if (p->m->spec_fault != NULL) {
+        p->unusable = true;
         log_error("stored object can't be used; apply it again", LOG_STR("model", p->m->key),
                   LOG_STR("fault", p->m->spec_fault));
         return;
     }
     if (!must_rest(p) && !must_wait_for_pods(p))
         run_steps(p);
+}
+
+static enum reconciler_outcome outcome_of(const struct pass *p)
+{
+    if (p->unusable)
+        return RECONCILER_ERROR;
+    if (p->held)
+        return RECONCILER_REQUEUE;
+    return p->requeue_ms != INT64_MAX ? RECONCILER_REQUEUE_AFTER : RECONCILER_SUCCESS;
 }
 
 void pass_model(struct reconciler *r, const char *key)
@@ -223,15 +233,17 @@ void pass_model(struct reconciler *r, const char *key)
         .requeue_ms = INT64_MAX,
     };
 
+    r->stats.passes++;
     if (p.m == NULL) {
+        r->stats.outcomes[RECONCILER_SUCCESS]++;
         queue_forget(&r->queue, str_of(key)); /* it is gone, and so are its failures */
         return;
     }
     arena_init(&p.arena, PASS_ARENA_BYTES);
     p.spec = &p.m->spec;
     p.seen = &p.m->status;
-    r->stats.passes++;
     run(&p);
+    r->stats.outcomes[outcome_of(&p)]++;
     if (p.requeue_ms != INT64_MAX)
         queue_add_at(&r->queue, str_of(key), p.requeue_ms);
     arena_fini(&p.arena);

@@ -106,8 +106,8 @@ struct reconciler {
     bool shutting_down;
     void (*shut_down_done)(void *user);
     void *shut_down_user;
-    void (*on_pass)(void *user, double seconds); /* may be NULL */
-    void *on_pass_user;
+    struct reconciler_watcher watcher;
+    bool working; /* on a key */
 
     struct reconciler_stats stats;
 };
@@ -122,6 +122,8 @@ struct pass {
     const struct crd_model_status *seen;
     struct crd_model_status next;
     int64_t requeue_ms; /* monotonic; INT64_MAX: only when something happens */
+    bool held;          /* it goes on as soon as there is room */
+    bool unusable;      /* the stored object is */
 
     bool weights_ok;
 };
@@ -135,6 +137,13 @@ static inline void pass_requeue(struct pass *p, int64_t mono_ms)
 {
     if (mono_ms < p->requeue_ms)
         p->requeue_ms = mono_ms;
+}
+
+/* Others go first: it comes again when some of what is under way was answered. */
+static inline void pass_hold(struct pass *p)
+{
+    p->held = true;
+    queue_add(&p->r->held, str_of(p->m->key));
 }
 
 /* The key under which the queue asks whether a gateway fell silent. */

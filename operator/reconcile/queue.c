@@ -6,7 +6,7 @@
 
 #include "operator/common/must.h"
 
-enum { NOT_WAITING = -1 };
+enum { NOT_WAITING = -1, NS_PER_MS = 1000 * 1000 };
 
 struct queue_item {
     char *key;
@@ -15,6 +15,7 @@ struct queue_item {
     bool again;   /* added while it was worked on */
     int failures; /* in a row */
     int64_t due_ms;
+    int64_t ready_ns;   /* since when it is ready; 0: there is no clock */
     int64_t heap_index; /* NOT_WAITING, or its place in the heap */
     struct queue_item *next;
 };
@@ -23,6 +24,14 @@ void queue_init(struct queue *q)
 {
     *q = (struct queue){0};
     map_init(&q->items, QUEUE_KEYS_MAX);
+}
+
+void queue_watch(struct queue *q, const struct clock *clock,
+                 void (*on_taken)(void *user, double waited_s), void *user)
+{
+    q->clock = clock;
+    q->on_taken = on_taken;
+    q->user = user;
 }
 
 static void item_free(struct queue_item *item)
@@ -139,6 +148,7 @@ static void make_ready(struct queue *q, struct queue_item *item)
     if (item->ready)
         return;
     item->ready = true;
+    item->ready_ns = q->clock != NULL ? clock_mono_ns(q->clock) : 0;
     item->next = NULL;
     if (q->ready_last != NULL)
         q->ready_last->next = item;
@@ -206,15 +216,25 @@ void queue_forget(struct queue *q, struct str key)
     item_settle(q, item);
 }
 
+/* Those whose time has come; it came when it came, and not when somebody asks. */
+static void make_due_ready(struct queue *q, int64_t now_ms)
+{
+    while (q->waiting_count > 0 && q->waiting[0]->due_ms <= now_ms) {
+        struct queue_item *item = q->waiting[0];
+        bool was_ready = item->ready;
+
+        heap_remove(q, item);
+        add_item(q, item);
+        if (item->ready && !was_ready)
+            item->ready_ns = item->due_ms * NS_PER_MS;
+    }
+}
+
 const char *queue_take(struct queue *q, int64_t now_ms)
 {
     struct queue_item *item;
 
-    while (q->waiting_count > 0 && q->waiting[0]->due_ms <= now_ms) {
-        item = q->waiting[0];
-        heap_remove(q, item);
-        add_item(q, item);
-    }
+    make_due_ready(q, now_ms);
     item = q->ready_first;
     if (item == NULL)
         return NULL;
@@ -224,6 +244,8 @@ const char *queue_take(struct queue *q, int64_t now_ms)
     q->ready_count--;
     item->ready = false;
     item->working = true;
+    if (q->clock != NULL && item->ready_ns > 0)
+        q->on_taken(q->user, (double)(clock_mono_ns(q->clock) - item->ready_ns) / 1e9);
     return item->key;
 }
 

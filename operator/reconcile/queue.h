@@ -39,10 +39,19 @@ struct queue {
     uint64_t refused; /* keys that did not fit QUEUE_KEYS_MAX */
     uint64_t added;   /* times that a key became ready */
     uint64_t retried; /* times that a key failed */
+
+    const struct clock *clock; /* NULL: nobody wants to know */
+    void (*on_taken)(void *user, double waited_s);
+    void *user;
 };
 
 void queue_init(struct queue *q);
 void queue_fini(struct queue *q);
+
+/* on_taken(user, waited_s) at each key that is taken: since when it could have been. The clock's
+ * monotonic time is that of all other times here. */
+void queue_watch(struct queue *q, const struct clock *clock,
+                 void (*on_taken)(void *user, double waited_s), void *user);
 
 /* Now. */
 void queue_add(struct queue *q, struct str key);

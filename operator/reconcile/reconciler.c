@@ -83,17 +83,25 @@ static void check_shut_down(struct reconciler *r)
     done(r->shut_down_user);
 }
 
+static double seconds_since(const struct reconciler *r, int64_t began_ns)
+{
+    return (double)(clock_mono_ns(r->platform->clock) - began_ns) / 1e9;
+}
+
 static void timed_pass(struct reconciler *r, const char *key)
 {
     int64_t began_ns = clock_mono_ns(r->platform->clock);
 
     pass_model(r, key);
-    if (r->on_pass != NULL)
-        r->on_pass(r->on_pass_user, (double)(clock_mono_ns(r->platform->clock) - began_ns) / 1e9);
+    if (r->watcher.on_pass != NULL)
+        r->watcher.on_pass(r->watcher.user, seconds_since(r, began_ns));
 }
 
 static void pass(struct reconciler *r, const char *key)
 {
+    int64_t began_ns = clock_mono_ns(r->platform->clock);
+
+    r->working = true;
     if (str_starts(str_of(key), STR(PRICES_KEY_PREFIX)))
         pass_prices(r, key);
     else if (str_starts(str_of(key), STR(ROUTE_KEY_PREFIX)))
@@ -102,6 +110,9 @@ static void pass(struct reconciler *r, const char *key)
         news_check_gateways(r);
     else
         timed_pass(r, key);
+    r->working = false;
+    if (r->watcher.on_done != NULL)
+        r->watcher.on_done(r->watcher.user, seconds_since(r, began_ns));
 }
 
 /* A key that was held back may go on. */
@@ -379,8 +390,10 @@ void reconciler_stats(const struct reconciler *r, struct reconciler_stats *out)
     out->models = r->world.models.count;
     out->pods = r->world.pods.count;
     out->queued = r->queue.ready_count + r->queue.waiting_count + r->held.ready_count;
-    out->keys_added = r->queue.added;
+    out->keys_added = r->queue.added + r->held.added;
     out->keys_retried = r->queue.retried;
+    out->keys_refused = r->queue.refused + r->held.refused;
+    out->working = r->working ? 1 : 0;
     out->leading = r->leading;
     out->synced = r->synced;
     out->gateways = 0;
@@ -388,9 +401,11 @@ void reconciler_stats(const struct reconciler *r, struct reconciler_stats *out)
         out->gateways += r->world.gateways[i].live;
 }
 
-void reconciler_watch_passes(struct reconciler *r, void (*fn)(void *user, double seconds),
-                             void *user)
+void reconciler_watch(struct reconciler *r, const struct reconciler_watcher *watcher)
 {
-    r->on_pass = fn;
-    r->on_pass_user = user;
+    const struct clock *clock = watcher->on_taken != NULL ? r->platform->clock : NULL;
+
+    r->watcher = *watcher;
+    queue_watch(&r->queue, clock, watcher->on_taken, watcher->user);
+    queue_watch(&r->held, clock, watcher->on_taken, watcher->user);
 }

@@ -81,3 +81,16 @@ def ask(address, name, text="What is 345 + 678?", key=KEY, **more):
     """One whole answer: status and object."""
     return request_json(address, "POST", "/v1/chat/completions", token=key, timeout=120, body={
         "model": name, "messages": [{"role": "user", "content": text}], "max_tokens": 16, "temperature": 0} | more)
+
+
+def open_stream(address, name, text="Count.", key=KEY, **more):
+    """A streamed answer that has begun, as its connection: close it to leave."""
+    body = {"model": name, "messages": [{"role": "user", "content": text}], "stream": True, "ignore_eos": True} | more
+    connection = http.client.HTTPConnection(address, timeout=60)
+    connection.request("POST", "/v1/chat/completions", json.dumps(body),
+                       {"content-type": "application/json", "authorization": f"Bearer {key}"})
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise AssertionError(f"no stream: {answer.status} {answer.read()}")
+    answer.readline()
+    return connection

@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
@@ -23,6 +25,7 @@ NAMESPACE = "spate-system"
 TAG = "test"
 BROOK = f"oci://{product.image('brook', TAG)}"
 AUDIENCE = "spate-operator"
+ROUTES = "/internal/v1/routes?run=00000000000000000000000001"
 LAST_WORDS = 4000
 
 
@@ -63,6 +66,39 @@ class Program:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+
+class RoutesPoll(threading.Thread):
+    """Asks one operator for routes as a gateway does: for newer ones than it has, again and again. Notes each answer."""
+
+    def __init__(self, operator, token):
+        super().__init__(daemon=True)
+        self.address = operator.address
+        self.token = token
+        self.answers = []  # (time, status, version or "")
+        self.ended = False
+        self.start()
+
+    def run(self):
+        have = ""
+        while not self.ended:
+            try:
+                status, body = product.request_json(self.address, "GET", f"{ROUTES}&have={have}", token=self.token)
+            except OSError:
+                status, body = 0, ""
+            version = body["version"] if status == 200 else ""
+            have = version or have
+            self.answers.append((time.monotonic(), status, version))
+            if status not in (200, 204):
+                time.sleep(0.1)
+
+    def epoch(self):
+        """Of the newest routes told: which leadership made them. 0: none was told."""
+        return max((int(version.split(":")[1]) for _, _, version in self.answers if version), default=0)
+
+    def end(self):
+        self.ended = True
+        self.join(30)
 
 
 class System:
@@ -166,6 +202,27 @@ class System:
                       "securityContext": {"runAsNonRoot": True, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
                       "volumes": [{"name": "state", "emptyDir": {}}, credential]}})
         return wait_for(lambda: self.kube.get("pod", name)["status"].get("podIP"), 60, f"the address of {name}") + ":8080"
+
+    # What gateways ask
+
+    def gateway_credential(self, account="spate-gateway", *arguments, audience=AUDIENCE):
+        """A service-account token, as the kubelet puts it into the gateway's pod."""
+        return self.kube.run("create", "token", account, "--audience", audience, *arguments).strip()
+
+    def gateway_token(self, operator, gateway="gateway-0"):
+        """The operator's own token for that gateway."""
+        credential = self.gateway_credential("spate-gateway", "--bound-object-kind", "Pod", "--bound-object-name", gateway)
+        status, body = product.request_json(operator.address, "POST", "/internal/v1/token", {"gateway": gateway}, credential)
+        if status != 200:
+            raise AssertionError(f"no token for {gateway}: {status} {body}")
+        return body["tokens"]["operator"]
+
+    def routes(self, operator, token):
+        """The newest, at once."""
+        status, body = product.request_json(operator.address, "GET", ROUTES, token=token)
+        if status != 200:
+            raise AssertionError(f"no routes from {operator.name}: {status} {body}")
+        return body
 
     # Objects
 

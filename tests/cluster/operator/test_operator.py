@@ -10,7 +10,14 @@ import system
 from system import product, rig, wait_for
 
 TAKEOVER_LIMIT_S = 8
+POLL_BREAKS_OFF_S = 2
+LEFT_S = 8  # half of what Kubernetes takes to miss a node of the test cluster
 READY_S = 60
+
+
+def routed_pods(routes):
+    """The uids of those that get work by these routes."""
+    return {pod["uid"] for model in routes["models"] for pod in model["pods"]}
 
 
 class Operator(unittest.TestCase):
@@ -138,6 +145,32 @@ class Operator(unittest.TestCase):
         self.kube.run("scale", "modeldeployment", "brook", "--replicas=1")
         wait_for(lambda: len(self.pods()) == 1, 30, "one pod being gone")
 
+    def test_a_draining_pod_alone_is_kept_from_eviction(self):
+        """An autoscaler of nodes waits for it, and may move any other."""
+        self.system.apply(self.system.model("brook", self.kube.namespace, mode="Manual", replicas=2),
+                          product.tenant("acme", self.kube.namespace))
+        self.wait_ready(count=2)
+        model = f"{self.kube.namespace}/brook"
+        wait_for(lambda: self.ask(model)[0] == 200, 60, "a first answer")
+        streams = [product.open_stream(self.gateway, model, max_tokens=20000) for _ in range(4)]
+        for stream in streams:
+            self.addCleanup(stream.close)
+        self.assertEqual(list(self.marks().values()), ["true", "true"])
+        self.kube.run("scale", "modeldeployment", "brook", "--replicas=1")
+        marks = wait_for(lambda: (lambda found: found if "false" in found.values() else None)(self.marks()), 20, "a pod that is kept")
+        self.assertEqual(sorted(marks.values()), ["false", "true"])
+        draining = [row["name"] for row in self.kube.get("modeldeployment", "brook")["status"]["pods"] if row["phase"] == "Draining"]
+        self.assertEqual(draining, [name for name, mark in marks.items() if mark == "false"])
+        for stream in streams:
+            stream.close()
+        wait_for(lambda: len(self.pods()) == 1, 60, "one pod being gone")
+        self.assertEqual(list(self.marks().values()), ["true"])
+
+    def marks(self):
+        """What an autoscaler of nodes is told of each pod."""
+        return {name: pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"]
+                for name, pod in self.pods().items()}
+
     # Nodes
 
     def test_a_node_that_falls_silent_is_left_at_once(self):
@@ -160,14 +193,21 @@ class Operator(unittest.TestCase):
             self.gateway, "POST", "/v1/chat/completions", request, product.KEY, timeout=120)))
         thread.start()
         time.sleep(0.5)
+        leader = self.system.programs[self.system.holder()]
+        token = self.system.gateway_token(leader)
+        self.assertIn(pod["metadata"]["uid"], routed_pods(self.system.routes(leader, token)))
         began = time.monotonic()
         self.system.cluster.kill_node(int(node[1:]))
         try:
+            wait_for(lambda: pod["metadata"]["uid"] not in routed_pods(self.system.routes(leader, token)), LEFT_S,
+                     "routes without the silent pod")
+            wait_for(lambda: name not in {row["name"] for row in self.kube.get("modeldeployment", "brook")["status"].get("pods", ())},
+                     began + LEFT_S - time.monotonic(), "a status without the silent pod")
+            print(f"left {time.monotonic() - began:.1f} s after the node fell silent")
+            self.assertEqual(self.readiness(node), "True")
             wait_for(lambda: sum(rig.is_ready(other) and other["spec"]["nodeName"] != node for other in self.pods().values()) == 1,
                      40, "a ready pod elsewhere")
-            seconds = time.monotonic() - began
-            ready = {row["type"]: row["status"] for row in self.kube.get("node", node)["status"]["conditions"]}["Ready"]
-            print(f"replaced {seconds:.1f} s after the node fell silent (Kubernetes says Ready={ready})")
+            print(f"replaced {time.monotonic() - began:.1f} s after it (Kubernetes says Ready={self.readiness(node)})")
             thread.join(120)
             status, answer = answers[0]
             self.assertEqual(status, 200, answer)
@@ -175,6 +215,10 @@ class Operator(unittest.TestCase):
         finally:
             thread.join(120)
             self.system.cluster.start_node(int(node[1:]))
+
+    def readiness(self, node):
+        """True, False or Unknown, as Kubernetes says it."""
+        return {row["type"]: row["status"] for row in self.kube.get("node", node)["status"]["conditions"]}["Ready"]
 
     def skip_node_of_the_gateway(self, name):
         """Moves the pod to another node."""
@@ -191,8 +235,7 @@ class Operator(unittest.TestCase):
         number = int(pod["spec"]["nodeName"][1:])
         self.system.cluster.kill_node(number)
         try:
-            wait_for(lambda: any(row["type"] == "Ready" and row["status"] != "True" for row in self.kube.get(
-                "node", f"n{number}")["status"]["conditions"]), 120, "a node that is not ready")
+            wait_for(lambda: self.readiness(f"n{number}") != "True", 120, "a node that is not ready")
             began = time.monotonic()
             wait_for(lambda: sum(rig.is_ready(other) and other["spec"]["nodeName"] != f"n{number}"
                                  for other in self.pods().values()) == 2, 30, "two ready pods elsewhere")
@@ -225,15 +268,35 @@ class Operator(unittest.TestCase):
             leader = self.system.programs[self.system.holder()]
             other = next(program for program in self.operators if program.name != leader.name)
             self.assertEqual(product.request_json(other.address, "GET", "/ready")[0], 200)
-            leader.kill()
+            poll = self.poll_a_standby(leader, other)
+            epoch = poll.epoch()
             began = time.monotonic()
+            leader.kill()
             wait_for(lambda: self.system.holder() == other.name, TAKEOVER_LIMIT_S, "the takeover")
             print(f"takeover after {time.monotonic() - began:.1f} s")
+            self.check_poll(poll, epoch, began)
             # The new leader acts: it makes a third pod.
             self.restart(leader.name)
         self.kube.run("patch", "modeldeployment", "brook", "--type=merge", "-p", '{"spec":{"scaling":{"minReplicas":3}}}')
         self.wait_ready(count=3)
         self.assertLessEqual(before, set(self.pods()))
+
+    def poll_a_standby(self, leader, standby):
+        """A gateway may ask either: the standby has the leader's routes. Returns a poll that waits there for newer ones."""
+        token = self.system.gateway_token(standby)
+        wait_for(lambda: self.system.routes(standby, token)["version"] == self.system.routes(leader, token)["version"], 10,
+                 "the leader's version at the standby")
+        poll = system.RoutesPoll(standby, token)
+        self.addCleanup(poll.end)
+        wait_for(poll.epoch, 10, "a first answer to the poll")
+        return poll
+
+    def check_poll(self, poll, epoch, killed):
+        """Who waited while the leader died was answered at once, and is told the next leader's routes where it asked."""
+        answered = min(at for at, _, _ in poll.answers if at > killed)
+        self.assertLess(answered - killed, POLL_BREAKS_OFF_S)
+        wait_for(lambda: poll.epoch() > epoch, TAKEOVER_LIMIT_S, "routes of the next leader")
+        poll.end()
 
     def restart(self, name):
         program = self.system.start_operator(name)
@@ -287,18 +350,16 @@ class Operator(unittest.TestCase):
         self.assertEqual(refusal(None)[0], 401)
         self.assertEqual(refusal("nonsense")[0], 401)
         # The right account, but no pod; the right audience, but not the account; the account, but another audience.
-        self.assertEqual(refusal(self.token("spate-gateway"))[0], 401)
-        self.assertEqual(refusal(self.token("default"))[0], 401)
-        self.assertEqual(refusal(self.token("spate-gateway", audience="other"))[0], 401)
+        credential = self.system.gateway_credential
+        self.assertEqual(refusal(credential())[0], 401)
+        self.assertEqual(refusal(credential("default"))[0], 401)
+        self.assertEqual(refusal(credential(audience="other"))[0], 401)
         # Bound to the gateway's pod: that one, and no other name.
-        bound = self.token("spate-gateway", "--bound-object-kind", "Pod", "--bound-object-name", "gateway-0")
+        bound = credential("spate-gateway", "--bound-object-kind", "Pod", "--bound-object-name", "gateway-0")
         self.assertEqual(refusal(bound)[0], 200)
         self.assertEqual(refusal(bound, "gateway-1")[0], 401)
         for path in ("/internal/v1/routes?run=00000000000000000000000000", "/internal/v1/load"):
             self.assertIn(product.request_json(self.operators[0].address, "GET", path)[0], (401, 405))
-
-    def token(self, account, *arguments, audience=system.AUDIENCE):
-        return self.system.kube.run("create", "token", account, "--audience", audience, *arguments).strip()
 
 
 if __name__ == "__main__":

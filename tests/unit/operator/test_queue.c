@@ -149,6 +149,60 @@ static void failures_wait_longer_each_time(void **state)
     queue_fini(&q);
 }
 
+static void a_full_queue_counts_what_it_refuses(void **state)
+{
+    struct queue q;
+    char name[16];
+
+    (void)state;
+    queue_init(&q);
+    for (int i = 0; i < QUEUE_KEYS_MAX + 2; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        queue_add(&q, str_of(name));
+    }
+    assert_int_equal(q.refused, 2);
+    queue_add(&q, STR("0")); /* it has its place */
+    assert_int_equal(q.refused, 2);
+    queue_fini(&q);
+}
+
+static void note_wait(void *user, double waited_s)
+{
+    *(double *)user = waited_s;
+}
+
+static void waited(struct queue *q, const struct clock_manual *clock, const char *key, double s)
+{
+    double *last = q->user;
+
+    *last = -1;
+    takes(q, clock_mono_ms(&clock->clock), key);
+    assert_float_equal(*last, s, 1e-9);
+    queue_done(q, key);
+}
+
+/* From when it could have been taken until it was. */
+static void waits_are_told(void **state)
+{
+    struct clock_manual clock;
+    struct queue q;
+    double last;
+
+    (void)state;
+    clock_manual_init(&clock, 0);
+    clock_manual_advance_ms(&clock, 1000);
+    queue_init(&q);
+    queue_watch(&q, &clock.clock, note_wait, &last);
+    queue_add(&q, STR("x"));
+    clock_manual_advance_ms(&clock, 250);
+    queue_add(&q, STR("x")); /* it was ready before */
+    waited(&q, &clock, "x", 0.25);
+    queue_add_at(&q, STR("y"), 2000); /* it is not late before its time */
+    clock_manual_advance_ms(&clock, 1000);
+    waited(&q, &clock, "y", 0.25);
+    queue_fini(&q);
+}
+
 enum { KEYS = 200, STEPS = 20000 };
 
 /* Against a plain array of due times. */
@@ -258,6 +312,8 @@ int main(void)
         cmocka_unit_test(a_busy_key_goes_to_the_end),
         cmocka_unit_test(comes_back_later),
         cmocka_unit_test(failures_wait_longer_each_time),
+        cmocka_unit_test(waits_are_told),
+        cmocka_unit_test(a_full_queue_counts_what_it_refuses),
         cmocka_unit_test(the_earliest_comes_first),
         cmocka_unit_test(nothing_is_lost_or_doubled),
     };

@@ -392,11 +392,12 @@ static void watch(struct fixture *f)
     watched.handler.on_result = count_result;
     p->handler = &watched.handler;
     watched.passes = watched.most_passes = watched.puts = watched.most_puts = 0;
-    reconciler_watch_passes(f->r, count_pass, NULL);
+    reconciler_watch(f->r, &(struct reconciler_watcher){.on_pass = count_pass});
 }
 
 static void a_crowd_leaves_the_loop_its_turns(void **state)
 {
+    struct reconciler_stats stats;
     struct fixture f = {0};
     char name[32];
 
@@ -412,6 +413,8 @@ static void a_crowd_leaves_the_loop_its_turns(void **state)
     sim_run(f.sim, 10 * SECOND);
     assert_int_equal(watched.most_passes, PASS_TURN_KEYS);
     assert_in_range(watched.most_puts, PASS_PUTS_MAX / 2, PASS_PUTS_MAX + CROWD / 10);
+    reconciler_stats(f.r, &stats);
+    assert_true(stats.outcomes[RECONCILER_REQUEUE] > 0); /* those that stood back */
     for (int i = 0; i < CROWD; i++) {
         snprintf(name, sizeof(name), "team/model-%d", i);
         assert_string_equal(play_condition(&f, name, "Ready")->reason.ptr, "ScaledToZero");

@@ -3,10 +3,13 @@
 import base64
 import copy
 import datetime
+import json
 import os
+import re
 import subprocess
 import time
 import unittest
+import urllib.request
 
 from api_server import ApiServer, Refusal
 from kube_tool import temporary_folder, write_kubeconfig
@@ -186,6 +189,32 @@ class Platform(unittest.TestCase):
         there = [pod["metadata"]["uid"] for namespace in ("team-a", "team-b") for pod in self.cluster.all_of("pods", namespace)]
         self.assertLessEqual(set(kept), set(there))
         self.assertFalse([r for r in list(self.cluster.requests) if r.method == "DELETE"])
+
+    def test_an_annotation_is_meant_for_one_very_pod(self):
+        """One of the same name that was made since is left as it is."""
+        key = "spate.dev/token-public-key"
+        self.cluster.make_model("team-a", 1)
+        self.start()
+        pod, = self.wait_pods(1)
+        name, ours = pod["metadata"]["name"], pod["metadata"]["annotations"][key]
+        self.cluster.edit("pods", "team-a", name, lambda obj: obj["metadata"]["annotations"].update({key: "22" * 32}))
+        self.cluster.place(pod, "n1")
+        self.wait_for(lambda: self.cluster.get("pods", "team-a", name)["metadata"]["annotations"][key] == ours, "our key on the pod")
+        patches = [json.loads(r.body) for r in list(self.cluster.requests) if (r.method, r.plural) == ("PATCH", "pods")]
+        self.assertEqual({patch["metadata"]["uid"] for patch in patches}, {pod["metadata"]["uid"]})
+
+    def metric(self, name):
+        address = self.wait_for(lambda: re.search(r"operator is up address=(\S+)", self.log()), "its address")[1]
+        with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+            return float(re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)[1])
+
+    def test_events_that_nobody_reads_are_counted(self):
+        self.cluster.refusal = lambda request: 403 if request.plural == "events" else None
+        self.start()
+        self.assertEqual(self.metric("spate_operator_events_dropped_total"), 0)
+        self.cluster.make_model("team-a", 1)
+        self.wait_pods(1)
+        self.wait_for(lambda: self.metric("spate_operator_events_dropped_total") > 0, "a dropped event")
 
     def budget(self):
         found = self.cluster.get("poddisruptionbudgets", "team-a", "brook-spate")
