@@ -51,6 +51,9 @@ mount                          command mount
 runc                           command runc
 containernetworking-plugins    file    /usr/lib/cni/ptp
 nftables                       command nft
+iptables                       command iptables-nft-restore
+ipset                          command ipset
+conntrack                      command conntrack
 busybox-static                 file    /usr/share/doc/busybox-static
 gcc                            command cc
 libc6-dev                      file    /usr/include/stdio.h

@@ -17,14 +17,14 @@ BROOK = f"oci://{product.image('brook', TAG)}"
 class Release:
     """On a cluster of its own, unless SPATE_CLUSTER names one to use. Call install(), and close() in any case."""
 
-    def __init__(self, cluster_name, namespace="spate-system", name="spate", images=IMAGES):
-        """images: which ones are put on the nodes beforehand."""
+    def __init__(self, cluster_name, namespace="spate-system", name="spate", images=IMAGES, with_policies=False):
+        """images: which ones are put on the nodes beforehand. with_policies: its own cluster enforces NetworkPolicies."""
         self.name = name
         self.namespace = namespace
         self.own = "SPATE_CLUSTER" not in os.environ
         self.cluster = rig.Cluster(cluster_name if self.own else os.environ["SPATE_CLUSTER"])
         if self.own:
-            self.cluster.up()
+            self.cluster.up(with_policies=with_policies)
         if images:
             product.load_images(self.cluster, images, TAG)
         self.kube = rig.Kube(self.cluster, namespace).make_namespace()

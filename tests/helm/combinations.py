@@ -64,7 +64,8 @@ SETTINGS = {
     "no policies": {"networkPolicy": {"enabled": False}},
     "peers": {"networkPolicy": {"clients": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}],
                                 "scrapers": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}],
-                                "modelNamespaces": ["team-c"], "agentEgress": True, "apiServerPorts": [8443]}},
+                                "modelNamespaces": ["team-c"], "agentEgress": True, "apiServerPorts": [8443],
+                                "dnsPorts": [53, 5353]}},
     "monitors": {"metrics": {
         "serviceMonitor": {"enabled": True, "intervalSeconds": 10, "labels": {"release": "prometheus"}},
         "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},

@@ -8,6 +8,7 @@
     network        the links between the machines and to the host
     control_plane  etcd, API server, controller manager, scheduler, CoreDNS: command lines and files
     node           containerd, kubelet, kube-proxy of one node
+    policies       what enforces NetworkPolicies, in a cluster that wants it; link_name.py names the links of pods for it
     storage        disks for claims
     images         the pause image, and container images without a Docker engine
     registry       a private registry of images, for the tests that want one

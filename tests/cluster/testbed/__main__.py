@@ -16,7 +16,7 @@ def say(text):
 
 def up(cluster, options):
     started = time.monotonic()
-    cluster.up(options.control_plane_only)
+    cluster.up(options.control_plane_only, options.policies)
     say(f"{cluster.plan.name} is up after {time.monotonic() - started:.1f} s; "
         f"eval \"$(./dev cluster env --name {cluster.plan.name})\" sets KUBECONFIG and PATH")
 
@@ -78,6 +78,7 @@ def parse(arguments):
 
     command = add(up, "up", "make it, anew if there is one")
     command.add_argument("--control-plane-only", action="store_true", help="an API server without nodes")
+    command.add_argument("--policies", action="store_true", help="have the nodes enforce NetworkPolicies")
     add(down, "down", "take it down, and all it left")
     add(status, "status", "is each part well?").add_argument("--json", action="store_true")
     add(env, "env", "print the lines that set KUBECONFIG and PATH for kubectl, helm3, helm4 and ctr")

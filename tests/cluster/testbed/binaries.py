@@ -57,11 +57,13 @@ COMPONENTS = (
               "helm.sh/helm/v3/internal/version.version", "helm"),
     Component("helm4", "helm.sh/helm/v4", {"helm4": "/cmd/helm"}, ("version", "--short"),
               "helm.sh/helm/v4/internal/version.version", "helm"),
+    Component("felix", "github.com/projectcalico/calico", {"calico-felix": "/felix/cmd/calico-felix"}, ("--version",),
+              "github.com/projectcalico/calico/felix/buildinfo.GitVersion"),
     Component("registry", "github.com/distribution/distribution/v3", {"registry": OWN}, ("--version",)),
 )
 ALL = tuple(program for component in COMPONENTS for program in component.programs)
-# Enough for a cluster. A registry is for the tests that want one.
-WHOLE = tuple(program for program in ALL if program != "registry")
+# Enough for a cluster. A registry, and what enforces NetworkPolicies, are for the tests that want one.
+WHOLE = tuple(program for program in ALL if program not in ("registry", "calico-felix"))
 # Enough for an API server without nodes.
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 FOR_PEOPLE = ("kubectl", "ctr", "helm3", "helm4")

@@ -9,6 +9,7 @@ from . import machine as machines
 from . import network
 from . import node as nodes
 from . import plan as plans
+from . import policies
 from . import storage
 from .binaries import CONTROL_PLANE, WHOLE, Binaries
 from .certificates import Authority
@@ -32,9 +33,12 @@ class Cluster:
 
     # The whole
 
-    def up(self, control_plane_only=False):
-        """Makes the cluster anew. Whatever an earlier one of this name left is taken down first."""
+    def up(self, control_plane_only=False, with_policies=False):
+        """Makes the cluster anew. Whatever an earlier one of this name left is taken down first. with_policies: NetworkPolicies
+        are enforced."""
         self.binaries.get(CONTROL_PLANE if control_plane_only else WHOLE)
+        if with_policies:
+            self.binaries.get([policies.PROGRAM])
         self.down()
         self.plan.take_slot()
         self.binaries.link(self.plan.programs)
@@ -44,13 +48,15 @@ class Cluster:
         self.wait_for_component("kube-apiserver")
         control_plane.go_on(self.plan)
         if not control_plane_only:
-            self.up_nodes()
+            self.up_nodes(with_policies)
         machines.wait_for(lambda: api.can_make_pods(self.plan), API_READY_S, "a default service account")
 
-    def up_nodes(self):
+    def up_nodes(self, with_policies):
         archives = [images.pause_image(self.plan.folder), images.busybox_image(self.plan.folder)]
+        if with_policies:
+            policies.define(self.plan)
         for node in plans.NODES:
-            nodes.prepare(self.plan, node, self.authority)
+            nodes.prepare(self.plan, node, self.authority, with_policies)
             nodes.power_on(self.plan, node, self.authority, self.binaries)
         storage.prepare(self.plan)
         for archive in archives:
@@ -78,6 +84,8 @@ class Cluster:
     def wait_for_node(self, node):
         machines.wait_for(lambda: nodes.is_whole(self.plan, node), NODE_READY_S,
                           f"node {node.name} being Ready ({self.plan.log_folder(node.name)} says why)")
+        if policies.are_enforced(self.plan, node):
+            policies.wait_ready(self.plan, node)
 
     def kill_node(self, number):
         """Without notice: first the cable, so that no dying program's last packets get out, then every process."""
@@ -94,6 +102,8 @@ class Cluster:
         if machine.pid is not None:
             raise plans.ClusterError(f"node {node.name} is on")
         self.binaries.get()
+        if policies.are_enforced(self.plan, node):
+            self.binaries.get([policies.PROGRAM])
         machine.remove_cgroups()
         nodes.power_on(self.plan, node, self.authority, self.binaries)
         self.wait_for_node(node)
@@ -130,5 +140,5 @@ class Cluster:
         machine = self.machine(node.name)
         running = machine.processes().values()
         return {"on": machine.pid is not None, "ready": ready.get(node.name, "Unknown"),
-                "daemons": {name: name in running for name in nodes.DAEMONS}, "capacity": node.capacity,
+                "daemons": {name: name in running for name in nodes.daemons_of(self.plan, node)}, "capacity": node.capacity,
                 "zone": node.zone, "address": self.plan.node_address(node)}

@@ -9,11 +9,12 @@ from . import images
 from . import machine as machines
 from . import network
 from . import plan as plans
+from . import policies
 
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
 CNI_PROGRAMS = "/usr/lib/cni"
 GPU = "nvidia.com/gpu"
-DAEMONS = ("containerd", "kubelet", "kube-proxy")
+DAEMONS = ("containerd", "kubelet", "kube-proxy")  # and policies.PROGRAM, where it enforces them
 
 # A kubelet sets these for the whole host if they are different. In a node's machine they seem to be right already.
 KUBELET_SYSCTLS = {
@@ -46,7 +47,7 @@ config_path = "{folder}/registries"
 restrict_oom_score_adj = true
 
 [plugins.'io.containerd.cri.v1.runtime'.cni]
-bin_dirs = ["{cni}"]
+bin_dirs = ["{cni}", "{naming}"]
 conf_dir = "{folder}/cni"
 
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
@@ -54,16 +55,19 @@ runtime_type = "io.containerd.runc.v2"
 """
 
 
-def prepare(plan, node, authority):
+def prepare(plan, node, authority, with_policies):
     """Certificates and settings, before anything runs."""
     folder = plan.machine_folder(node.name)
     (folder / "cni").mkdir(parents=True)
+    if with_policies:
+        policies.prepare(plan, node)
     registries(plan, node).mkdir()
     authority.server(node.name, f"O = system:nodes\nCN = system:node:{node.name}",
                      [f"DNS:{node.name}", f"IP:{plan.node_address(node)}"])
     authority.write_kubeconfig(node.name, authority.file(f"{node.name}.kubeconfig"))
     (folder / "containerd.toml").write_text(CONTAINERD_SETTINGS.format(
-        folder=folder, socket=CONTAINERD_SOCKET, pause=images.PAUSE, cni=CNI_PROGRAMS))
+        folder=folder, socket=CONTAINERD_SOCKET, pause=images.PAUSE, cni=CNI_PROGRAMS,
+        naming=policies.NAMING_FOLDER))
     (folder / "cni" / "10-pods.conflist").write_text(json.dumps(pod_network(plan, node), indent=2))
     (folder / "kubelet.json").write_text(json.dumps(kubelet_settings(plan, node, authority), indent=2))
 
@@ -75,10 +79,11 @@ def registries(plan, node):
 
 def pod_network(plan, node):
     """Each pod has a link of its own to its node, which routes; so all packets pass the node's rules for services."""
-    return {"cniVersion": "1.0.0", "name": "pods", "plugins": [{
-        "type": "ptp", "ipMasq": False,
-        "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": plan.pods_of(node)}]],
-                 "routes": [{"dst": "0.0.0.0/0"}]}}]}
+    link = {"type": "ptp", "ipMasq": False,
+            "ipam": {"type": "host-local", "dataDir": "/run/cni", "ranges": [[{"subnet": plan.pods_of(node)}]],
+                     "routes": [{"dst": "0.0.0.0/0"}]}}
+    plugins = [link, policies.NAMING] if policies.are_enforced(plan, node) else [link]
+    return {"cniVersion": "1.0.0", "name": "pods", "plugins": plugins}
 
 
 def kubelet_settings(plan, node, authority):
@@ -128,8 +133,14 @@ def power_on(plan, node, authority, binaries):
                         # The size of the table of connections is the host's.
                         "--conntrack-max-per-core", "0", "--conntrack-min", "0"),
     ]
+    if policies.are_enforced(plan, node):
+        daemons.append(policies.daemon(plan, node, binaries))
     machine.power_on(lambda pid: network.connect_node(plan, node, pid), daemons, own_run=True,
                      sysctls=KUBELET_SYSCTLS | {BOOT_ID: str(uuid.uuid4())})
+
+
+def daemons_of(plan, node):
+    return (*DAEMONS, policies.PROGRAM) if policies.are_enforced(plan, node) else DAEMONS
 
 
 def load(plan, node, binaries, archive):

@@ -15,8 +15,10 @@ app.kubernetes.io/managed-by: spate-operator
 
 {{- define "spate.dns" -}}
 - ports:
-    - {port: 53, protocol: UDP}
-    - {port: 53, protocol: TCP}
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {port: {{ . }}, protocol: UDP}
+    - {port: {{ . }}, protocol: TCP}
+    {{- end }}
 {{- end }}
 
 {{- define "spate.toAgents" -}}
