@@ -39,6 +39,12 @@ void agent_status(struct agent *a, struct stream_status *out)
 
 /* --- the engine's word ---------------------------------------------------------------------- */
 
+/* How to get more memory. */
+static const char *memory_cure(const struct agent *a)
+{
+    return a->memory.is_machine ? "take a larger machine" : "raise spec.hardware.memoryMiB";
+}
+
 /* Less than was asked for, but it serves. */
 static void tell_shorter_context(struct agent *a)
 {
@@ -49,10 +55,18 @@ static void tell_shorter_context(struct agent *a)
 
     if (plan->context_max >= plan->context_wanted)
         return;
-    snprintf(a->detail, sizeof(a->detail),
-             "its context is %d tokens, not %d, as its KV cache holds no more: raise kvCacheMiB "
-             "(--kv-mib) to %llu, or set contextTokens (--context) to what is needed",
-             plan->context_max, plan->context_wanted, (unsigned long long)mib);
+    if (plan->kv_bounded)
+        snprintf(a->detail, sizeof(a->detail),
+                 "its context is %d tokens, not %d, as %llu MiB of memory leave its KV cache no "
+                 "more: %s, or set contextTokens (--context) to what is needed",
+                 plan->context_max, plan->context_wanted, (unsigned long long)a->memory.bytes >> 20,
+                 memory_cure(a));
+    else
+        snprintf(a->detail, sizeof(a->detail),
+                 "its context is %d tokens, not %d, as its KV cache holds no more: raise "
+                 "kvCacheMiB (--kv-mib) to %llu, or set contextTokens (--context) to what is "
+                 "needed",
+                 plan->context_max, plan->context_wanted, (unsigned long long)mib);
     log_warn("the context is shorter than it was wished", LOG_STR("detail", a->detail));
 }
 
@@ -69,7 +83,21 @@ static void on_ready(void *user, const struct engine_plan *plan)
     agent_metrics_ready(&a->counters, plan, (double)(a->ready_ms - a->started_ms) / 1000);
     log_info("ready", LOG_STR("model", a->model_name), LOG_STR("kernels", plan->isa),
              LOG_I64("slots", plan->slots), LOG_I64("context", plan->context_max),
-             LOG_I64("after_ms", a->ready_ms - a->started_ms));
+             LOG_I64("after_ms", a->ready_ms - a->started_ms),
+             LOG_I64("weights_bytes", (int64_t)plan->memory.weights),
+             LOG_I64("kv_bytes", (int64_t)plan->memory.kv),
+             LOG_I64("work_bytes", (int64_t)plan->memory.work));
+}
+
+/* The engine gives the figures, but doesn't know where they are set. */
+static void explain_memory(const struct agent *a, struct err *err)
+{
+    struct err why = *err;
+
+    (void)err_set(err, why.code,
+                  "%s: %s, lower kvCacheMiB (--kv-mib), slots or contextTokens (--context), or "
+                  "take a smaller model",
+                  err_message(&why), memory_cure(a));
 }
 
 static void on_failed(void *user, const struct err *err)
@@ -79,6 +107,8 @@ static void on_failed(void *user, const struct err *err)
 
     if (err->code == ERR_NO_SPACE) /* the engine writes nothing but its counters */
         (void)disk_explain(&told, -ERR_NO_SPACE, a->settings->data, 0);
+    if (err->code == ERR_NO_MEMORY)
+        explain_memory(a, &told);
     log_error("the engine failed", LOG_ERR(&told));
     a->state = AGENT_FAILED;
     snprintf(a->detail, sizeof(a->detail), "%.255s", err_message(&told));
@@ -285,6 +315,15 @@ static enum engine_isa isa_of(const char *name)
     return strcmp(name, "avx2") == 0 ? ENGINE_ISA_AVX2 : ENGINE_ISA_AUTO;
 }
 
+/* What we may use: as told, or as the system says. Unknown is no reason to refuse anything. */
+static void find_memory_limit(struct agent *a)
+{
+    if (a->settings->memory_mib > 0)
+        a->memory = (struct memory_limit){.bytes = (uint64_t)a->settings->memory_mib << 20};
+    else
+        (void)memory_limit_find(&a->memory, "");
+}
+
 static int start_engine(struct agent *a, struct err *err)
 {
     const struct agent_settings *s = a->settings;
@@ -298,6 +337,8 @@ static int start_engine(struct agent *a, struct err *err)
         .context_max = (int)s->context,
         .chunk_tokens = (int)s->chunk_tokens,
         .kv_bytes = (uint64_t)s->kv_mib << 20,
+        .memory_bytes = a->memory.bytes,
+        .memory_used = mem_in_use(), /* the tokenizer above all */
         .prefix_reuse = s->prefix_reuse,
         .counters_path = path,
     };
@@ -372,6 +413,7 @@ static int start(struct agent *a, struct err *err)
         return r;
     if (a->settings->report_only)
         return start_report(a, err);
+    find_memory_limit(a);
     if ((r = load_text(a, err)) < 0 || (r = start_engine(a, err)) < 0)
         return r;
     loop_timer_start(&a->loop, &a->heartbeat, STREAM_HEARTBEAT_MS);

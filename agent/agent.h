@@ -21,6 +21,7 @@
 #include "agent/runner.h"
 #include "base/hash.h"
 #include "base/http_server.h"
+#include "base/memory_limit.h"
 #include "base/program.h"
 #include "engine/text/template.h"
 #include "engine/text/tokenizer.h"
@@ -47,6 +48,7 @@ struct agent_settings {
     int64_t slots;
     int64_t context;
     int64_t kv_mib;
+    int64_t memory_mib;
     int64_t threads;
     int64_t chunk_tokens;
     bool prefix_reuse;
@@ -76,6 +78,7 @@ struct agent {
     int64_t key_read_ms; /* monotonic, of the last time that a token did not fit; 0: never */
     enum agent_state state;
     char detail[256]; /* for people: of FAILED why, of READY what is not as it was wished */
+    struct memory_limit memory; /* bytes 0: not known */
     struct engine_plan plan;
     struct id128 run_id;
     char digest[SHA256_HEX_LEN + 1];

@@ -88,6 +88,17 @@ static const struct arg_option options[] = {
         .max = 1 << 24,
     },
     {
+        .name = "memory-mib",
+        .kind = ARG_INT,
+        .offset = offsetof(struct agent_settings, memory_mib),
+        .value_name = "MIB",
+        .initial = "0",
+        .help = "memory that it may use; a model that needs more is not loaded (0: the limit of "
+                "its cgroup, or the machine's memory)",
+        .min = 0,
+        .max = 1 << 24,
+    },
+    {
         .name = "threads",
         .kind = ARG_INT,
         .offset = offsetof(struct agent_settings, threads),

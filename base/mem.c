@@ -87,6 +87,13 @@ void mem_free(void *ptr)
     free(ptr);
 }
 
+size_t mem_in_use(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return info.uordblks + info.hblkhd;
+}
+
 void mem_trim(void)
 {
     if (mallinfo2().fordblks >= MEM_TRIM_BYTES)

@@ -24,7 +24,7 @@ static void take_limits(struct engine *e, const struct plan_limits *limits)
 {
     e->queue_max = limits->queue_max;
     e->chunk_tokens = limits->chunk_tokens;
-    e->seq_max = limits->slots + limits->queue_max;
+    e->seq_max = plan_seq_max(limits);
     e->row_max = e->seq_max + ENGINE_ROWS_SPARE;
 }
 
@@ -75,7 +75,7 @@ static int alloc_batch(struct engine *e, struct err *err)
     e->batch_tokens = mem_array((size_t)e->chunk_tokens, sizeof(*e->batch_tokens));
     e->batch_seqs = mem_array(slots, sizeof(*e->batch_seqs));
     e->batch_numbers = mem_array(slots, sizeof(*e->batch_numbers));
-    e->logits = mem_array(slots * (size_t)e->vocab_rows, sizeof(*e->logits));
+    e->logits = mem_alloc(plan_logits_bytes(e->plan.slots, e->vocab_rows));
     if (e->batch_tokens == NULL || e->batch_seqs == NULL || e->batch_numbers == NULL ||
         e->logits == NULL)
         return err_no_memory(err);

@@ -43,9 +43,24 @@ struct engine_config {
     int context_max;           /* tokens of one sequence, or what fits; 0: the model's own */
     int chunk_tokens;          /* tokens of one step at most (prefill and decode); 0: 256 */
     uint64_t kv_bytes;         /* memory for the KV cache; 0: enough for slots, at most 1 GiB */
+    uint64_t memory_bytes;     /* that the process may use; 0: not known, and not looked at */
+    uint64_t memory_used;      /* of them, by others than the engine */
     bool prefix_reuse;         /* keep finished blocks for equal prefixes */
     const char *counters_path; /* the mapped counter file to create (engine/counters.h) */
     uint8_t run_id[16];        /* of this engine run; written into the counter file */
+};
+
+/*
+ * Memory that an engine takes and the kernel can't take back, in bytes. Not counted, so that
+ * nothing is refused that could run: weights that are used as they lie in their file, whose pages
+ * can be dropped and read again (slowly); the text of waiting requests; tables of fixed size,
+ * stacks, and the kernel's own share. What is counted is in use sooner or later, though not from
+ * the start: a KV cache fills as it is used.
+ */
+struct engine_memory {
+    uint64_t weights; /* those made while loading, as FP32 of quantised ones */
+    uint64_t kv;      /* all blocks, with their tables */
+    uint64_t work;    /* activations, logits, tables; and memory_used of the configuration */
 };
 
 /* What a model needs, computed before anything is loaded (but the digest: zero until then). */
@@ -59,6 +74,8 @@ struct engine_plan {
     int context_wanted; /* as configured, or the model's own */
     int vocab_size;     /* ids below this may be sampled */
     int layers;
+    struct engine_memory memory;
+    bool kv_bounded; /* memory_bytes left less for the KV cache than would have been chosen */
     char architecture[32];
     char isa[16];       /* the kernels that will be used */
     uint8_t digest[32]; /* SHA-256 over the weights' identity: equal digest, equal answers */
@@ -163,7 +180,8 @@ struct engine_stats {
     struct engine_counts total; /* of the run, as in the counter file */
 };
 
-/* Reads headers only. */
+/* Reads headers only. -ERR_NO_MEMORY, with all figures, if more is needed than memory_bytes. A KV
+ * cache whose size is not given is made to fit, down to 1024 tokens. */
 int engine_plan(struct engine_plan *out, const struct engine_config *config, struct err *err);
 
 /* Loads the model and creates the counter file; takes as long as reading the weights. `progress`

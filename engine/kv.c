@@ -99,6 +99,13 @@ int kv_new(struct kv **out, int block_count, struct err *err)
     return 0;
 }
 
+uint64_t kv_table_bytes(void)
+{
+    struct kv *kv = NULL;
+
+    return sizeof(*kv->blocks) + sizeof(*kv->buckets); /* up to two buckets each, in fact */
+}
+
 void kv_free(struct kv *kv)
 {
     if (kv == NULL)

@@ -27,6 +27,8 @@ struct kv;
 #define KV_ROOT 0U
 
 int kv_new(struct kv **out, int block_count, struct err *err);
+/* Memory that kv_new takes for each block, beside the store itself. */
+uint64_t kv_table_bytes(void);
 void kv_free(struct kv *kv);
 
 /* Blocks that kv_take could give: those to which nobody refers, cached ones included. */

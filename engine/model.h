@@ -26,6 +26,8 @@ struct model_info {
     int vocab_size;  /* ids the tokenizer knows: only these may be sampled; <= vocab_rows */
     int context_max; /* max_position_embeddings */
     uint64_t weights_bytes;
+    uint64_t own_bytes;      /* memory made for weights; the rest of them is pages of their files */
+    uint64_t token_bytes;    /* work memory for each of batch_tokens_max */
     uint64_t kv_block_bytes; /* of one block over all layers, K and V */
     uint8_t digest[32];
 };

@@ -3,6 +3,8 @@
 #ifndef SPATE_ENGINE_PLAN_H
 #define SPATE_ENGINE_PLAN_H
 
+#include <stddef.h>
+
 #include "base/err.h"
 #include "engine/engine.h"
 
@@ -14,5 +16,9 @@ struct plan_limits {
 
 /* -ERR_INVALID, naming the setting. */
 int plan_limits(struct plan_limits *out, const struct engine_config *config, struct err *err);
+
+/* Sizes by which engine_open allocates, and the plan counts. */
+int plan_seq_max(const struct plan_limits *limits);
+size_t plan_logits_bytes(int slots, int vocab_rows);
 
 #endif

@@ -43,6 +43,13 @@ int sample_scratch_new(struct sample_scratch **out, int vocab_size, struct err *
     return 0;
 }
 
+uint64_t sample_scratch_bytes(int vocab_size)
+{
+    struct sample_scratch *s = NULL;
+
+    return (uint64_t)vocab_size * (sizeof(*s->values) + sizeof(*s->seen) + sizeof(*s->heap));
+}
+
 void sample_scratch_free(struct sample_scratch *scratch)
 {
     if (scratch == NULL)

@@ -27,6 +27,7 @@
 struct sample_scratch;
 
 int sample_scratch_new(struct sample_scratch **out, int vocab_size, struct err *err);
+uint64_t sample_scratch_bytes(int vocab_size);
 void sample_scratch_free(struct sample_scratch *scratch);
 
 /* Samples from logits[0 .. vocab_size of the scratch). All ids of the input are below it, and the

@@ -72,6 +72,29 @@ uint64_t backend_kv_block_bytes(const struct backend_shape *shape)
            KV_BLOCK_TOKENS * sizeof(float);
 }
 
+/* Of each token of a batch. */
+struct token_sizes {
+    size_t angles; /* cosines; and as much again for sines */
+    size_t softmax;
+    size_t tile;
+};
+
+static struct token_sizes token_sizes_of(const struct backend_shape *shape)
+{
+    return (struct token_sizes){
+        .angles = (size_t)shape->head_dim / 2 * sizeof(float),
+        .softmax = (size_t)shape->heads * sizeof(struct softmax),
+        .tile = sizeof(struct cpu_tile),
+    };
+}
+
+uint64_t backend_token_bytes(const struct backend_shape *shape)
+{
+    struct token_sizes sizes = token_sizes_of(shape);
+
+    return 2 * sizes.angles + sizes.softmax + sizes.tile;
+}
+
 float *cpu_kv_at(const struct cpu *c, int layer, int block, int part, int kv_head)
 {
     size_t place = (size_t)layer * (size_t)c->kv_blocks + (size_t)block;
@@ -154,12 +177,13 @@ static int allocate(struct cpu *c, const struct backend_shape *shape, struct err
 {
     size_t tokens = (size_t)shape->batch_tokens_max;
     size_t half = (size_t)shape->head_dim / 2;
+    struct token_sizes sizes = token_sizes_of(shape);
 
     c->frequencies = own(c, half, sizeof(float));
-    c->cosines = own(c, tokens * half, sizeof(float));
-    c->sines = own(c, tokens * half, sizeof(float));
-    c->softmax = own(c, tokens * (size_t)shape->heads, sizeof(*c->softmax));
-    c->tiles = own(c, tokens, sizeof(*c->tiles));
+    c->cosines = own(c, tokens, sizes.angles);
+    c->sines = own(c, tokens, sizes.angles);
+    c->softmax = own(c, tokens, sizes.softmax);
+    c->tiles = own(c, tokens, sizes.tile);
     if (c->frequencies == NULL || c->cosines == NULL || c->sines == NULL || c->softmax == NULL ||
         c->tiles == NULL)
         return err_no_memory(err);

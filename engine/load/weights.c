@@ -162,6 +162,18 @@ static bool is_aligned(const struct tensor *t)
     return (uintptr_t)t->data % tensor_type_bytes(t->type) == 0;
 }
 
+static bool needs_own(const struct weights_entry *entry)
+{
+    return entry->tensor.data == NULL || !is_aligned(&entry->tensor);
+}
+
+uint64_t weights_own_bytes(const struct weights *w, const char *name)
+{
+    const struct weights_entry *entry = map_get(&w->by_name, str_of(name));
+
+    return entry != NULL && needs_own(entry) ? entry->tensor.size : 0;
+}
+
 static int make_own(struct weights_entry *entry, struct err *err)
 {
     entry->owned = mem_alloc(entry->tensor.size);
@@ -184,7 +196,7 @@ int weights_take(struct weights *w, const char *name, int dim_count, const int64
 
     if (r < 0)
         return r;
-    if (entry->tensor.data == NULL || !is_aligned(&entry->tensor)) {
+    if (needs_own(entry)) {
         r = make_own(entry, err);
         if (r < 0)
             return r;

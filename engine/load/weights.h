@@ -42,6 +42,9 @@ int weights_check(struct weights *w, const char *name, int dim_count, const int6
                   struct err *err);
 int weights_take(struct weights *w, const char *name, int dim_count, const int64_t *shape,
                  struct tensor *out, struct err *err);
+/* Memory of its own that weights_take is going to make for a tensor: 0 where it is used as it lies
+ * in the file, whose pages the kernel may drop and read again. */
+uint64_t weights_own_bytes(const struct weights *w, const char *name);
 /* True if the files have a tensor of this name. */
 bool weights_have(const struct weights *w, const char *name);
 /* Fails if a tensor was neither checked nor taken: the files hold something that the model lacks.

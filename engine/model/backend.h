@@ -102,5 +102,7 @@ struct backend {
 
 /* Bytes of one KV block over all layers, K and V. */
 uint64_t backend_kv_block_bytes(const struct backend_shape *shape);
+/* What the backend itself keeps for each token of the largest batch. */
+uint64_t backend_token_bytes(const struct backend_shape *shape);
 
 #endif

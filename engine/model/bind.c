@@ -15,6 +15,7 @@ struct walk {
     struct weights *weights;
     struct transformer *t; /* NULL: check only */
     int layer;             /* -1: outside the layers */
+    uint64_t own_bytes;    /* that binding takes: counted while checking */
 };
 
 static void full_name(const struct walk *walk, const char *name, char out[NAME_BYTES_MAX])
@@ -23,6 +24,17 @@ static void full_name(const struct walk *walk, const char *name, char out[NAME_B
         snprintf(out, NAME_BYTES_MAX, "%s", name);
     else
         snprintf(out, NAME_BYTES_MAX, "model.layers.%d.%s", walk->layer, name);
+}
+
+/* The check of a tensor of which binding makes `copied` bytes, beside its own. */
+static int check_tensor(struct walk *walk, const char *name, int dim_count, const int64_t *shape,
+                        uint64_t copied, struct err *err)
+{
+    int r = weights_check(walk->weights, name, dim_count, shape, err);
+
+    if (r == 0)
+        walk->own_bytes += weights_own_bytes(walk->weights, name) + copied;
+    return r;
 }
 
 static int bind_matrix(struct walk *walk, const char *name, int rows, int columns,
@@ -35,7 +47,7 @@ static int bind_matrix(struct walk *walk, const char *name, int rows, int column
 
     full_name(walk, name, full);
     if (walk->t == NULL)
-        return weights_check(walk->weights, full, 2, shape, err);
+        return check_tensor(walk, full, 2, shape, 0, err);
     r = weights_take(walk->weights, full, 2, shape, &tensor, err);
     if (r < 0)
         return r;
@@ -54,7 +66,7 @@ static int bind_vector(struct walk *walk, const char *name, int width, const flo
 
     full_name(walk, name, full);
     if (walk->t == NULL)
-        return weights_check(walk->weights, full, 1, shape, err);
+        return check_tensor(walk, full, 1, shape, (uint64_t)width * sizeof(float), err);
     r = weights_take(walk->weights, full, 1, shape, &tensor, err);
     if (r < 0)
         return r;
@@ -162,32 +174,58 @@ static int walk_all(struct walk *walk, struct transformer *t, struct err *err)
     return weights_check_used(walk->weights, err);
 }
 
-int transformer_check(struct weights *w, struct err *err)
+int transformer_check(struct weights *w, uint64_t *own_bytes, struct err *err)
 {
     struct walk walk = {.weights = w, .layer = -1};
     struct transformer unused = {0};
+    int r = walk_all(&walk, &unused, err);
 
-    return walk_all(&walk, &unused, err);
+    if (r == 0 && own_bytes != NULL)
+        *own_bytes = walk.own_bytes;
+    return r;
+}
+
+enum { ACTIVATIONS = 8 };
+
+struct activation {
+    float **out;
+    int width; /* of each token */
+};
+
+static void list_activations(struct activation out[ACTIVATIONS], struct activations *act,
+                             const struct model_config *c)
+{
+    int q_width = c->heads * c->head_dim;
+    int kv_width = c->kv_heads * c->head_dim;
+    const struct activation all[ACTIVATIONS] = {
+        {&act->x, c->hidden}, {&act->normed, c->hidden},  {&act->q, q_width},   {&act->k, kv_width},
+        {&act->v, kv_width},  {&act->attention, q_width}, {&act->gate, c->ffn}, {&act->up, c->ffn},
+    };
+
+    memcpy(out, all, sizeof(all));
+}
+
+uint64_t transformer_token_bytes(const struct model_config *c)
+{
+    struct activations unused;
+    struct activation all[ACTIVATIONS];
+    uint64_t bytes = 0;
+
+    list_activations(all, &unused, c);
+    for (size_t i = 0; i < ACTIVATIONS; i++)
+        bytes += (uint64_t)all[i].width * sizeof(float);
+    return bytes;
 }
 
 static int take_buffers(struct transformer *t, int batch_tokens_max, struct err *err)
 {
-    const struct model_config *c = &t->config;
-    int q_width = c->heads * c->head_dim;
-    int kv_width = c->kv_heads * c->head_dim;
-    const struct {
-        float **out;
-        int width;
-    } buffers[] = {
-        {&t->act.x, c->hidden}, {&t->act.normed, c->hidden}, {&t->act.q, q_width},
-        {&t->act.k, kv_width},  {&t->act.v, kv_width},       {&t->act.attention, q_width},
-        {&t->act.gate, c->ffn}, {&t->act.up, c->ffn},
-    };
+    struct activation all[ACTIVATIONS];
 
-    for (size_t i = 0; i < ARRAY_COUNT(buffers); i++) {
-        *buffers[i].out = t->backend->ops->buffer(t->backend, (size_t)batch_tokens_max *
-                                                                  (size_t)buffers[i].width);
-        if (*buffers[i].out == NULL)
+    list_activations(all, &t->act, &t->config);
+    for (size_t i = 0; i < ACTIVATIONS; i++) {
+        *all[i].out =
+            t->backend->ops->buffer(t->backend, (size_t)batch_tokens_max * (size_t)all[i].width);
+        if (*all[i].out == NULL)
             return err_no_memory(err);
     }
     return 0;

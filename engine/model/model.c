@@ -13,7 +13,11 @@
 #include "engine/model/rope.h"
 #include "engine/model/transformer.h"
 
-enum { BATCH_TOKENS_MAX = 1 << 16, KV_BLOCKS_MAX = 1 << 24 };
+enum {
+    BATCH_TOKENS_MAX = 1 << 16,
+    KV_BLOCKS_MAX = 1 << 24,
+    TOKEN_ARRAYS = 3, /* positions, seq_of, rows */
+};
 
 struct model {
     struct model_info info;
@@ -51,8 +55,8 @@ static void add_isa(uint8_t digest[WEIGHTS_DIGEST_BYTES], const char *isa)
     sha256((struct str){text, (size_t)(WEIGHTS_DIGEST_BYTES + isa_length)}, digest);
 }
 
-static int fill_info(struct model_info *info, const struct weights *w, enum engine_isa isa,
-                     struct err *err)
+static int fill_info(struct model_info *info, const struct weights *w, uint64_t own_bytes,
+                     enum engine_isa isa, struct err *err)
 {
     const struct model_config *c = weights_config(w);
     const struct model_options none = {0};
@@ -69,6 +73,9 @@ static int fill_info(struct model_info *info, const struct weights *w, enum engi
         .vocab_size = weights_vocab_size(w),
         .context_max = c->context_max,
         .weights_bytes = weights_resident_bytes(w),
+        .own_bytes = own_bytes,
+        .token_bytes = transformer_token_bytes(c) + backend_token_bytes(&shape) +
+                       TOKEN_ARRAYS * sizeof(int32_t),
         .kv_block_bytes = backend_kv_block_bytes(&shape),
     };
     snprintf(info->architecture, sizeof(info->architecture), "%s",
@@ -77,14 +84,15 @@ static int fill_info(struct model_info *info, const struct weights *w, enum engi
     return 0;
 }
 
-static int open_weights(struct weights **out, const char *path, struct err *err)
+static int open_weights(struct weights **out, uint64_t *own_bytes, const char *path,
+                        struct err *err)
 {
     CLEANUP(weights_closep) struct weights *w = NULL;
     int r = weights_open(&w, path, err);
 
     if (r < 0)
         return r;
-    r = transformer_check(w, err);
+    r = transformer_check(w, own_bytes, err);
     if (r < 0)
         return err_wrap(err, r, "%s", path);
     *out = STEAL(w);
@@ -94,11 +102,12 @@ static int open_weights(struct weights **out, const char *path, struct err *err)
 int model_inspect(struct model_info *out, const char *path, enum engine_isa isa, struct err *err)
 {
     CLEANUP(weights_closep) struct weights *w = NULL;
-    int r = open_weights(&w, path, err);
+    uint64_t own_bytes = 0;
+    int r = open_weights(&w, &own_bytes, path, err);
 
     if (r < 0)
         return r;
-    return fill_info(out, w, isa, err);
+    return fill_info(out, w, own_bytes, isa, err);
 }
 
 static int check_options(const struct model_options *o, struct err *err)
@@ -176,10 +185,11 @@ static int allocate(struct model *m, struct err *err)
 static int open_parts(struct model *m, const char *path, struct engine_progress *progress,
                       struct err *err)
 {
-    int r = open_weights(&m->weights, path, err);
+    uint64_t own_bytes = 0;
+    int r = open_weights(&m->weights, &own_bytes, path, err);
 
     if (r == 0)
-        r = fill_info(&m->info, m->weights, m->options.isa, err);
+        r = fill_info(&m->info, m->weights, own_bytes, m->options.isa, err);
     if (r == 0)
         r = open_backend(m, path, err);
     if (r == 0)

@@ -52,8 +52,11 @@ struct transformer {
     struct activations act;
 };
 
-/* Checks that `w` holds each tensor of the architecture in its shape, and no other. */
-int transformer_check(struct weights *w, struct err *err);
+/* Checks that `w` holds each tensor of the architecture in its shape, and no other. `own_bytes`
+ * (may be NULL): the memory that binding them is going to take, beside the files' own pages. */
+int transformer_check(struct weights *w, uint64_t *own_bytes, struct err *err);
+/* Memory of the activations for each token of the largest batch. */
+uint64_t transformer_token_bytes(const struct model_config *c);
 
 /* Binds the weights and takes buffers from the backend. The caller owns t->layers on every path. */
 int transformer_bind(struct transformer *t, struct weights *w, int batch_tokens_max,

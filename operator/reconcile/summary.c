@@ -126,7 +126,7 @@ static void find_hold_reason(const struct pass *p, char out[PLATFORM_MESSAGE_MAX
     if (p->m->weights.known && p->m->weights.code < 0)
         snprintf(out, PLATFORM_MESSAGE_MAX, "%s", p->m->weights.message);
     else if (known != NULL && known->answered && strcmp(known->status.state, "failed") == 0)
-        snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s can't serve: %.100s", STR_ARG(troubled->name),
+        snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s can't serve: %s", STR_ARG(troubled->name),
                  known->status.detail != NULL ? known->status.detail : "");
     else if (troubled != NULL && most_restarts(p) >= PASS_CRASHES_STALLED)
         snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s keeps ending: %.*s; see `%s logs -n %s %.*s`",

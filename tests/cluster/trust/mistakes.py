@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mistakes that people make, and what they are told, within seconds and with the cure.
 
-Of the ten, in the order of what is provoked here: no GPU plugin (1), a taint (2), memory that does not fit (3), a context above the KV
-cache, and memory that runs out (4), a model that is not there (5), a volume or image that is not there (5, 7), definitions that are
-missing or old (8), a wrong key, model or path (9). A full disk (7) is in disks.py. Not here: S3 and instance metadata (6 and half of 10),
+Of the ten, in the order of what is provoked here: no GPU plugin (1), a taint (2), memory that does not fit a node, or the model (3), a
+context above the KV cache, and memory that runs out (4), a model that is not there (5), a volume or image that is not there (5, 7),
+definitions that are missing or old (8), a wrong key, model or path (9). A full disk (7) is in disks.py. Not here: S3 and instance metadata (6 and half of 10),
 for no code of ours asks either; a gated model, for hf:// is refused by name. Whether Prometheus selects our monitors (10) is a matter of
 labels, which tests/helm checks."""
 import http.client
@@ -118,10 +118,25 @@ class Mistakes(unittest.TestCase):
             system.release.ask(name, "word " * 300)), 60, "an answer, by that cure")[0], 200)
         rig.wait_for(lambda: not said(), 30, "no remark any more")
 
+    def test_a_model_above_its_memory(self):
+        """Its agent says so before it loads, with the figures, and stays: nothing is killed and started again. The cure is obeyed."""
+        model = self.model("large", engine={"kvCacheMiB": 64}, hardware={"memoryMiB": 32})
+        self.told(model, "Ready", "it needs", "KV cache 65", "but may use 32: raise spec.hardware.memoryMiB", "lower kvCacheMiB",
+                  "smaller model")
+        (pod,) = self.kube.get("modeldeployment", "large")["status"]["pods"]
+        self.assertEqual(pod["phase"], "Failed")
+        needed = int(re.match(r"it needs (\d+) MiB \(weights \d+, KV cache \d+, work \d+\), but may use 32: ", pod["message"])[1])
+        time.sleep(5)
+        (container,) = product.pods_of(self.kube, "large")[pod["name"]]["status"]["containerStatuses"]
+        self.assertEqual((container["restartCount"], "running" in container["state"]), (0, True))
+        model["spec"]["hardware"]["memoryMiB"] = needed + 32
+        system.release.apply(model)
+        rig.wait_for(lambda: product.conditions(self.kube, "large").get("Ready", {}).get("status") == "True", 60, "its being ready, by that cure")
+
     def test_memory_that_runs_out(self):
-        """The kernel ends the agent at its limit, in the middle of a prompt that needs more cache than that. It is replaced before its node
-        says why, so the words are an event's."""
-        model = system.release.model("heavy", TEAM, engine={"kvCacheMiB": 64, "slots": 1}, minReplicas=1, maxReplicas=1)
+        """The kernel ends the agent at its limit, over a prompt of megabytes: the plan counts the model, not the requests. It is replaced
+        before its node says why, so the words are an event's."""
+        model = system.release.model("heavy", TEAM, engine={"kvCacheMiB": 4, "slots": 1}, minReplicas=1, maxReplicas=1)
         model["spec"]["hardware"] = SMALL | {"memoryMiB": 20}
         system.release.apply(model)
         self.addCleanup(system.team.run, "delete", "modeldeployment", "heavy", "--wait=false")
@@ -134,7 +149,7 @@ class Mistakes(unittest.TestCase):
         asked = http.client.HTTPConnection(system.release.gateway, timeout=60)
         self.addCleanup(asked.close)  # whoever asked goes away: else the request would end one agent after the other
         asked.request("POST", "/v1/chat/completions", json.dumps({
-            "model": f"{TEAM}/heavy", "messages": [{"role": "user", "content": "word " * 5000}], "max_tokens": 1}),
+            "model": f"{TEAM}/heavy", "messages": [{"role": "user", "content": "word " * 2000000}], "max_tokens": 1}),
                       {"content-type": "application/json", "authorization": f"Bearer {product.KEY}"})
         note = rig.wait_for(told, 60, "an event about the limit")
         print(note)

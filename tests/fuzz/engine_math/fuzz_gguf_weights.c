@@ -20,6 +20,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                        (const int64_t[]){c->heads * (int64_t)c->head_dim, c->hidden}, &t, &err);
     (void)weights_take(w, "model.layers.0.self_attn.v_proj.weight", 2,
                        (const int64_t[]){c->kv_heads * (int64_t)c->head_dim, c->hidden}, &t, &err);
-    (void)transformer_check(w, &err);
+    (void)transformer_check(w, NULL, &err);
     return 0;
 }

@@ -72,7 +72,9 @@ int model_inspect(struct model_info *out, const char *path, enum engine_isa isa,
                                .vocab_rows = TINY_ROWS,
                                .vocab_size = TINY_VOCAB,
                                .context_max = tiny.context_max,
-                               .weights_bytes = 1,
+                               .weights_bytes = tiny.own_bytes + 1,
+                               .own_bytes = tiny.own_bytes,
+                               .token_bytes = tiny.token_bytes,
                                .kv_block_bytes = tiny.kv_block_bytes};
     return 0;
 }

@@ -15,8 +15,10 @@ enum { TINY_VOCAB = 50, TINY_ROWS = 64 /* ids from 50 up have the highest logits
 struct tiny_settings {
     int context_max;
     uint64_t kv_block_bytes;
-    int64_t fail_after; /* forward passes until one fails; negative: never */
-    int64_t nan_after;  /* the same for a NaN in the logits */
+    uint64_t own_bytes;   /* of the weights */
+    uint64_t token_bytes; /* work memory of each token of a batch */
+    int64_t fail_after;   /* forward passes until one fails; negative: never */
+    int64_t nan_after;    /* the same for a NaN in the logits */
 };
 extern struct tiny_settings tiny; /* set before engine_open */
 void tiny_reset(void);            /* 256 tokens of context, blocks of 1000 bytes, no failures */
