@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The CustomResourceDefinitions on a real API server: it takes them, explains them, answers /scale from the first
-moment, and gives each of 500 almost right manifests the verdict (and the defaults) that our own check gives it.
+moment, and gives each of 500 almost right manifests the verdict (and the defaults) that our own check gives it; and
+each promise of the tables, broken once, is named by both.
 
 Uses the cluster that SPATE_CLUSTER and KUBECONFIG name (`./dev cluster env`); else makes one and takes it down.
 SPATE_SEED repeats a run. Standard library only."""
@@ -198,6 +199,23 @@ class Definitions(unittest.TestCase):
         self.assertEqual(sum(verdicts.values()), MUTANTS)
         for verdict in (True, False):
             self.assertGreaterEqual(verdicts[verdict], LEAST_OF_EACH_VERDICT)
+
+    def test_every_promise_and_rule_is_broken_once(self):
+        """That none is left out is for spate-crd-faults to say: it goes through the tables."""
+        server = Server()
+        self.addCleanup(server.connection.close)
+        kinds = collections.Counter()
+        for fault in map(json.loads, run(BIN / "spate-crd-faults").stdout.splitlines()):
+            status, body = server.dry_run(fault)
+            kinds[fault["resource"]] += 1
+            self.compare("none", fault, status == 201, body)
+            if "theirs" not in fault:
+                continue
+            with self.subTest(fault["what"]):
+                self.assertIn(status, (400, 422))
+                self.assertIn(fault["ours"], fault["line"])
+                self.assertIn(fault["theirs"], body["message"])
+        self.assertEqual(len(kinds), 4)
 
     def compare(self, seed, mutant, accepted, body):
         case = f"seed {seed}: {mutant['what']}\n{json.dumps(mutant['object'])[:4000]}\n"

@@ -104,6 +104,22 @@ static const char *const zones[] = {
     "Nowhere/Atall", "posix/UTC",
 };
 
+/* Of labels and taints: keys, and values, which some of the keys are too. */
+static const char *const label_texts[] = {
+    "pool",
+    "example.com/pool",
+    "a.b-c/D_e.f",
+    "example.com/",
+    "/pool",
+    "a/b/c",
+    "-pool",
+    "pool-",
+    "Example.com/pool",
+    "a_b/pool",
+    "",
+    ".a",
+};
+
 static const char *const prices[] = {
     "0",
     "0.55",
@@ -200,6 +216,8 @@ static const char *listed_text(const struct crd_field *field, const struct rng *
         return PICK(schedules, rng);
     if (strstr(path, "timeZone") != NULL)
         return PICK(zones, rng);
+    if (strstr(path, "placement.") != NULL && rng_below(rng, 2) == 0)
+        return PICK(label_texts, rng);
     if (strstr(path, "model") != NULL && rng_below(rng, 2) == 0)
         return PICK(model_names, rng);
     return rng_below(rng, 3) > 0 ? PICK(plain_names, rng) : PICK(odd_texts, rng);
@@ -231,8 +249,11 @@ static json_t *enum_near(const struct crd_field *field, const struct rng *rng)
 
     while (field->values[count] != NULL)
         count++;
-    if (rng_below(rng, 3) == 0)
-        return json_string(rng_below(rng, 2) == 0 ? "auto" : PICK(odd_texts, rng));
+    if (rng_below(rng, 3) == 0) {
+        static const char *const near[] = {"auto", "noSchedule", "NoExecute ", "usd", "0"};
+
+        return json_string(rng_below(rng, 2) == 0 ? PICK(near, rng) : PICK(odd_texts, rng));
+    }
     return json_string(field->values[rng_below(rng, count)]);
 }
 
