@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PriceBook: its tables of fields, its rule, its columns and its typed reader. */
+/* PriceBook: its tables of fields, its rule, its columns and its typed readers. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "crd/kinds.h"
@@ -137,6 +137,15 @@ static const struct crd_field status_fields[] = {
         STATUS(digest),
         .describe = "SHA-256 of the prices that the version stands for.",
     },
+    {
+        .path = "status.conditions",
+        .type = CRD_LIST,
+        .max_length = CRD_CONDITIONS_MAX,
+        .list_keys = {"type"},
+        CRD_PLACE_LIST(struct crd_price_book_status, conditions, condition_count),
+        .describe = "Statements about the state, each with its reason: Ready (the ledger took the "
+                    "prices in force, and requests are charged by them).",
+    },
 };
 
 static const struct crd_rows spec_rows = {spec_fields, ARRAY_COUNT(spec_fields)};
@@ -171,8 +180,10 @@ static const struct crd_rule rules[] = {
 };
 
 static const struct crd_column columns[] = {
+    {"READY", ".status.conditions[?(@.type==\"Ready\")].status", false},
     {"CURRENCY", ".spec.currency", false},
     {"MODELS", ".spec.prices[*].model", false},
+    {"REASON", ".status.conditions[?(@.type==\"Ready\")].reason", false},
 };
 
 const struct crd_kind crd_kind_price_book = {
@@ -185,6 +196,7 @@ const struct crd_kind crd_kind_price_book = {
     .describe = "What tokens cost, by model, kind of token and time.",
     .spec = &spec_rows,
     .status = &status_rows,
+    .has_conditions = true,
     .rules = rules,
     .rule_count = ARRAY_COUNT(rules),
     .columns = columns,

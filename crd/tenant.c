@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tenant: its table of fields, its columns and its typed reader. */
+/* Tenant: its tables of fields, its columns and its typed readers. */
 #include "crd/tenant.h"
 
 #include "base/mem.h"
 #include "crd/kinds.h"
 
-#define SPEC(member) CRD_PLACE(struct crd_tenant_spec, member)
-#define KEY(member)  CRD_PLACE(struct crd_tenant_key, member)
+#define SPEC(member)   CRD_PLACE(struct crd_tenant_spec, member)
+#define KEY(member)    CRD_PLACE(struct crd_tenant_key, member)
+#define STATUS(member) CRD_PLACE(struct crd_tenant_status, member)
 
 static const struct crd_field spec_fields[] = {
     {
@@ -130,13 +131,41 @@ static const struct crd_field spec_fields[] = {
     },
 };
 
+static const struct crd_field status_fields[] = {
+    {
+        .path = "status",
+        .type = CRD_OBJECT,
+        .describe = "What is; written by the operator.",
+    },
+    {
+        .path = "status.observedGeneration",
+        .type = CRD_INTEGER,
+        .min = 0,
+        .max = INT64_MAX,
+        STATUS(observed_generation),
+        .describe = "The generation of spec that this status answers to.",
+    },
+    {
+        .path = "status.conditions",
+        .type = CRD_LIST,
+        .max_length = CRD_CONDITIONS_MAX,
+        .list_keys = {"type"},
+        CRD_PLACE_LIST(struct crd_tenant_status, conditions, condition_count),
+        .describe = "Statements about the state, each with its reason: Ready (the tenant is "
+                    "served, and charged as it says).",
+    },
+};
+
 static const struct crd_rows spec_rows = {spec_fields, ARRAY_COUNT(spec_fields)};
+static const struct crd_rows status_rows = {status_fields, ARRAY_COUNT(status_fields)};
 
 static const struct crd_column columns[] = {
+    {"READY", ".status.conditions[?(@.type==\"Ready\")].status", false},
     {"PRIORITY", ".spec.priority", false},
     {"REQUESTS/MIN", ".spec.limits.requestsPerMinute", false},
     {"CONCURRENCY", ".spec.limits.concurrency", false},
     {"PRICE-BOOK", ".spec.priceBook", false},
+    {"REASON", ".status.conditions[?(@.type==\"Ready\")].reason", false},
     {"NAMESPACES", ".spec.namespaces[*]", true},
 };
 
@@ -149,6 +178,8 @@ const struct crd_kind crd_kind_tenant = {
     .namespaced = false,
     .describe = "Somebody who uses models and pays for them: keys, rights, limits and prices.",
     .spec = &spec_rows,
+    .status = &status_rows,
+    .has_conditions = true,
     .columns = columns,
     .column_count = ARRAY_COUNT(columns),
 };
@@ -162,4 +193,20 @@ int crd_tenant_spec_read(struct crd_tenant_spec *out, const struct crd_object *o
     if (r == 0)
         *out = spec;
     return r;
+}
+
+int crd_tenant_status_read(struct crd_tenant_status *out, const struct crd_object *object,
+                           struct arena *arena, struct err *err)
+{
+    struct crd_tenant_status status = {0};
+    int r = crd_object_decode(object, "status", &status, arena, err);
+
+    if (r == 0)
+        *out = status;
+    return r;
+}
+
+int crd_tenant_status_write(const struct crd_tenant_status *status, json_t **out, struct err *err)
+{
+    return crd_encode(&crd_kind_tenant, "status", status, out, err);
 }

@@ -4,6 +4,7 @@
 #define SPATE_CRD_TENANT_H
 
 #include "base/hash.h"
+#include "crd/condition.h"
 #include "crd/object.h"
 
 enum {
@@ -33,6 +34,17 @@ struct crd_tenant_spec {
 int crd_tenant_spec_read(struct crd_tenant_spec *out, const struct crd_object *object,
                          struct arena *arena, struct err *err);
 
+struct crd_tenant_status {
+    int64_t observed_generation;
+    struct crd_condition *conditions;
+    int condition_count;
+};
+
+int crd_tenant_status_read(struct crd_tenant_status *out, const struct crd_object *object,
+                           struct arena *arena, struct err *err);
+/* A new tree for the object's status. */
+int crd_tenant_status_write(const struct crd_tenant_status *status, json_t **out, struct err *err);
+
 /* Nano-dollars per million tokens. */
 struct crd_price {
     struct str model; /* "namespace/name", "namespace/" followed by a star, or a lone star */
@@ -54,6 +66,8 @@ struct crd_price_book_status {
     int64_t version;        /* 0: none yet */
     struct str digest;      /* of the prices that it stands for, hex */
     int64_t posted_version; /* the newest one that the ledger has */
+    struct crd_condition *conditions;
+    int condition_count;
 };
 
 int crd_price_book_status_read(struct crd_price_book_status *out, const struct crd_object *object,

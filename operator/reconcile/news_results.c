@@ -116,31 +116,6 @@ static void result_weights(struct reconciler *r, const struct call *call,
     queue_add(&r->queue, str_of(call->key));
 }
 
-static void result_prices(struct reconciler *r, const struct call *call,
-                          const struct platform_result *result)
-{
-    struct str name = str_slice(str_of(call->key), strlen(PRICES_KEY_PREFIX), strlen(call->key));
-    struct world_book *book = prices_book(r, name);
-
-    if (book == NULL)
-        return;
-    if (call->kind == CALL_PRICES_PUT && book->put_ticket == call->ticket) {
-        book->put_ticket = 0;
-        if (result->code < 0)
-            book->put_ms = 0;
-    } else if (call->kind == CALL_PRICES_POST && book->post_ticket == call->ticket) {
-        book->post_ticket = 0;
-        if (result->code == 0)
-            book->accepted_version = book->posting_version;
-    }
-    if (result->code < 0) {
-        fail(r, call, result, "record prices");
-    } else {
-        queue_forget(&r->queue, str_of(call->key));
-        queue_add(&r->queue, str_of(call->key));
-    }
-}
-
 void news_result(void *user, const struct platform_result *result)
 {
     struct reconciler *r = user;
@@ -148,7 +123,7 @@ void news_result(void *user, const struct platform_result *result)
 
     if (call == NULL)
         return; /* of a leadership that is over */
-    if (call->kind == CALL_PUT)
+    if (call->kind == CALL_PUT || call->kind == CALL_TENANT_PUT)
         r->puts--;
     switch (call->kind) {
     case CALL_CREATE:
@@ -167,7 +142,12 @@ void news_result(void *user, const struct platform_result *result)
         break;
     case CALL_PRICES_PUT:
     case CALL_PRICES_POST:
-        result_prices(r, call, result);
+        prices_result(r, call, result);
+        if (result->code < 0)
+            fail(r, call, result, "record prices");
+        break;
+    case CALL_TENANT_PUT:
+        tenant_result(r, call, result);
         break;
     case CALL_ROUTE_PUT:
         route_result(r, call, result);

@@ -59,14 +59,15 @@ enum call_kind {
     CALL_WEIGHTS,
     CALL_PRICES_PUT,
     CALL_PRICES_POST,
-    CALL_ROUTE_PUT
+    CALL_ROUTE_PUT,
+    CALL_TENANT_PUT
 };
 
 /* A command whose result is awaited. */
 struct call {
     uint64_t ticket;
     enum call_kind kind;
-    char *key;     /* of the model, price book or route */
+    char *key;     /* of the model, price book, route or tenant */
     char *subject; /* name or uid of the pod, or NULL */
 };
 
@@ -78,14 +79,21 @@ struct routes_wait {
     size_t missing;      /* at the last one */
 };
 
+/* Statuses of tenants can't be written: none is tried before a time. All zero: they can. */
+struct tenants_pause {
+    int64_t until_ms;
+    int64_t length_ms;
+};
+
 struct reconciler {
     struct platform *platform;
     struct world world;
     struct queue queue;
     struct queue held; /* keys whose pass wants to write or to ask when others have been answered */
     int puts, probes;  /* under way */
-    struct map calls;  /* ticket bytes -> struct call */
-    uint64_t ticket;   /* of the last call */
+    struct tenants_pause tenants_pause;
+    struct map calls; /* ticket bytes -> struct call */
+    uint64_t ticket;  /* of the last call */
 
     bool leading;
     bool synced;
@@ -200,6 +208,8 @@ struct world_book *prices_book(const struct reconciler *r, struct str name);
 /* The version in force of that book; 0: none. */
 uint64_t prices_version(const struct reconciler *r, struct str name);
 void pass_prices(struct reconciler *r, const char *key);
+void prices_result(struct reconciler *r, const struct call *call,
+                   const struct platform_result *result);
 
 /* model_route.c: the objects ModelRoute, with keys of their own in the queue. */
 #define ROUTE_KEY_PREFIX "modelroute:"
@@ -211,6 +221,16 @@ void routes_of_model_add(struct reconciler *r, struct str model_key);
 void route_result(struct reconciler *r, const struct call *call,
                   const struct platform_result *result);
 void pass_route(struct reconciler *r, const char *key);
+
+/* tenant.c: Tenants, with keys of their own in the queue. */
+#define TENANT_KEY_PREFIX "tenant:"
+void tenant_set(struct reconciler *r, struct crd_object *object, bool deleted);
+void tenant_add(struct reconciler *r, const struct world_tenant *tenant);
+/* All tenants that name this price book: it came, went, or its first version is in force. */
+void tenants_of_book_add(struct reconciler *r, struct str book);
+void tenant_result(struct reconciler *r, const struct call *call,
+                   const struct platform_result *result);
+void pass_tenant(struct reconciler *r, const char *key);
 
 /* routes.c, routes_first.c */
 void routes_mark_dirty(struct reconciler *r);

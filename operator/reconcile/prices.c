@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Price versions. What a PriceBook says at the moment is one version: it gets a number when it
- * comes into force, recorded in the book's status; then the ledger gets it; then, recorded as well,
- * gateways are told its number. A later effectiveFrom makes the next version at its time.
+ * PriceBooks and their versions. What a PriceBook says at the moment is one version: it gets a
+ * number when it comes into force, recorded in the book's status; then the ledger gets it; then,
+ * recorded as well, gateways are told its number. A later effectiveFrom makes the next version at
+ * its time.
  */
 #include "operator/reconcile/pass.h"
 
@@ -14,7 +15,12 @@
 #include "operator/common/must.h"
 #include "wire/prices.h"
 
-enum { PRICES_ARENA_BYTES = 4 << 20, PRICES_REST_MS = 10 * 1000 };
+enum {
+    PRICES_ARENA_BYTES = 4 << 20,
+    PRICES_REST_MS = 10 * 1000,
+    PRICES_LOST_MS = 60 * 1000, /* before words are written again of which nothing was kept */
+    UNTIL_MAX = 128,
+};
 
 struct world_book *prices_book(const struct reconciler *r, struct str name)
 {
@@ -31,6 +37,7 @@ static void read_status(struct world_book *book)
         book->version = status.version;
         book->posted_version = status.posted_version;
     }
+    ready_read(&book->ready, status.observed_generation, status.conditions, status.condition_count);
     memset(book->digest, 0, sizeof(book->digest));
     if (status.digest.len == SHA256_HEX_LEN)
         memcpy(book->digest, status.digest.ptr, SHA256_HEX_LEN);
@@ -40,10 +47,12 @@ static void read_status(struct world_book *book)
 void prices_set(struct reconciler *r, struct crd_object *object, bool deleted)
 {
     struct world_book *book = prices_book(r, str_of(object->name));
+    bool was_in_force;
 
     if (deleted) {
         map_remove(&r->world.books, str_of(object->name));
         world_book_free(book);
+        tenants_of_book_add(r, str_of(object->name));
         return;
     }
     if (book == NULL) {
@@ -54,13 +63,17 @@ void prices_set(struct reconciler *r, struct crd_object *object, bool deleted)
                       LOG_STR("price_book", object->name));
             return;
         }
+        tenants_of_book_add(r, str_of(object->name));
     }
+    was_in_force = book->posted_version > 0;
     crd_object_ref(object);
     crd_object_unref(book->object);
     book->object = object;
     book->put_ms = 0; /* seen: the next write may go out */
     book->put_ticket = 0;
     read_status(book);
+    if (was_in_force != (book->posted_version > 0))
+        tenants_of_book_add(r, str_of(object->name));
 }
 
 uint64_t prices_version(const struct reconciler *r, struct str name)
@@ -157,19 +170,57 @@ static int64_t fresh_version(const struct reconciler *r)
     return version;
 }
 
+/* --- what is said of it ----------------------------------------------------------------------- */
+
+/* What holds in the place of a version that is not in force. */
+static void say_until(char out[UNTIL_MAX], int64_t posted_version)
+{
+    if (posted_version > 0)
+        snprintf(out, UNTIL_MAX, "the prices of version %lld hold", (long long)posted_version);
+    else
+        snprintf(out, UNTIL_MAX, "tokens are unpriced");
+}
+
+static void say(struct ready_next *next, const struct world_book *book, int64_t version,
+                int64_t posted_version)
+{
+    char until[UNTIL_MAX];
+
+    say_until(until, posted_version);
+    if (posted_version == version)
+        ready_say(next, CRD_TRUE, "Ready", "the ledger has version %lld, which is in force",
+                  (long long)version);
+    else if (book->refusal == NULL)
+        ready_say(next, CRD_UNKNOWN, "Posting", "version %lld goes to the ledger; until then %s",
+                  (long long)version, until);
+    else if (book->refused)
+        ready_say(next, CRD_FALSE, "LedgerRefused",
+                  "the ledger refuses version %lld: %s. Correct spec.prices; until then %s",
+                  (long long)version, book->refusal, until);
+    else
+        ready_say(next, CRD_FALSE, "LedgerNotReached",
+                  "version %lld can't be given to the ledger: %s. It is tried again; until then %s",
+                  (long long)version, book->refusal, until);
+}
+
 /* --- the steps -------------------------------------------------------------------------------- */
 
 static void put_status(struct reconciler *r, const char *key, struct world_book *book,
                        int64_t version, const char *digest, int64_t posted_version)
 {
+    struct ready_next next;
     struct crd_price_book_status status = {
         .observed_generation = book->object->generation,
         .version = version,
         .digest = str_of(digest),
         .posted_version = posted_version,
+        .conditions = &next.condition,
+        .condition_count = 1,
     };
     json_t *tree = NULL;
 
+    say(&next, book, version, posted_version);
+    ready_stamp(&next, &book->ready, status.observed_generation, clock_wall_ms(r->platform->clock));
     (void)must(crd_price_book_status_write(&status, &tree, NULL) == 0 ? tree : NULL);
     book->put_ms = now_of(r);
     book->put_ticket = reconciler_call(r, CALL_PRICES_PUT, key, STR_NONE);
@@ -177,33 +228,58 @@ static void put_status(struct reconciler *r, const char *key, struct world_book 
     json_decref(tree);
 }
 
+/* False: the status says all this already, or is of a definition that has no room for it. */
+static bool has_news(struct reconciler *r, const char *key, const struct world_book *book,
+                     int64_t posted_version)
+{
+    struct ready_next next;
+
+    if (posted_version != book->posted_version)
+        return true;
+    say(&next, book, book->version, posted_version);
+    if (ready_is_seen(&next, &book->ready, book->object->generation))
+        return false;
+    if (book->lost_ms == 0 || now_of(r) - book->lost_ms >= PRICES_LOST_MS)
+        return true;
+    queue_add_at(&r->queue, str_of(key), book->lost_ms + PRICES_LOST_MS);
+    return false;
+}
+
+static void post(struct reconciler *r, const char *key, struct world_book *book,
+                 struct prices *prices)
+{
+    CLEANUP(buf_fini) struct buf text = {0};
+
+    if (book->post_ticket != 0)
+        return;
+    buf_init(&text, PLATFORM_PRICES_MAX);
+    prices->id = (uint64_t)book->version;
+    write_json(prices, &text);
+    book->posting_version = book->version;
+    book->post_ticket = reconciler_call(r, CALL_PRICES_POST, key, STR_NONE);
+    r->platform->ops->prices_post(r->platform, book->post_ticket, buf_str(&text));
+}
+
 static void advance(struct reconciler *r, const char *key, struct world_book *book,
                     struct prices *prices)
 {
     char digest[SHA256_HEX_LEN + 1];
     CLEANUP(buf_fini) struct buf text = {0};
+    int64_t posted;
 
     buf_init(&text, PLATFORM_PRICES_MAX);
     write_json(prices, &text); /* without its number */
     sha256_hex(buf_str(&text), digest);
     if (book->version == 0 || strcmp(digest, book->digest) != 0) {
+        world_text_set(&book->refusal, STR_NONE);
         put_status(r, key, book, fresh_version(r), digest, book->posted_version);
         return;
     }
-    if (book->posted_version == book->version)
-        return;
-    if (book->accepted_version == book->version) {
-        put_status(r, key, book, book->version, digest, book->version);
-        return;
-    }
-    if (book->post_ticket != 0)
-        return;
-    prices->id = (uint64_t)book->version;
-    buf_clear(&text);
-    write_json(prices, &text);
-    book->posting_version = book->version;
-    book->post_ticket = reconciler_call(r, CALL_PRICES_POST, key, STR_NONE);
-    r->platform->ops->prices_post(r->platform, book->post_ticket, buf_str(&text));
+    posted = book->accepted_version == book->version ? book->version : book->posted_version;
+    if (has_news(r, key, book, posted))
+        put_status(r, key, book, book->version, digest, posted);
+    else if (posted != book->version)
+        post(r, key, book, prices);
 }
 
 void pass_prices(struct reconciler *r, const char *key)
@@ -238,4 +314,45 @@ void pass_prices(struct reconciler *r, const char *key)
         prices_fini(&prices);
     }
     arena_fini(&arena);
+}
+
+/* --- results ---------------------------------------------------------------------------------- */
+
+static void put_ended(struct reconciler *r, struct world_book *book,
+                      const struct platform_result *result)
+{
+    book->put_ticket = 0;
+    book->lost_ms = 0;
+    if (result->code < 0)
+        book->put_ms = 0;
+    else if (str_is(result->resource_version, book->object->resource_version))
+        book->lost_ms = now_of(r);
+}
+
+static void post_ended(struct world_book *book, const struct platform_result *result)
+{
+    book->post_ticket = 0;
+    world_text_set(&book->refusal, result->code < 0 ? result->message : STR_NONE);
+    book->refused = result->code == -ERR_INVALID;
+    if (result->code == 0)
+        book->accepted_version = book->posting_version;
+}
+
+void prices_result(struct reconciler *r, const struct call *call,
+                   const struct platform_result *result)
+{
+    struct world_book *book =
+        prices_book(r, str_slice(str_of(call->key), strlen(PRICES_KEY_PREFIX), strlen(call->key)));
+
+    if (book == NULL)
+        return;
+    if (call->kind == CALL_PRICES_PUT && book->put_ticket == call->ticket)
+        put_ended(r, book, result);
+    else if (call->kind == CALL_PRICES_POST && book->post_ticket == call->ticket)
+        post_ended(book, result);
+    if (result->code < 0)
+        return;
+    if (book->refusal == NULL) /* else a status that says so would end its back-off */
+        queue_forget(&r->queue, str_of(call->key));
+    queue_add(&r->queue, str_of(call->key));
 }

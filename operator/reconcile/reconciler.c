@@ -98,6 +98,8 @@ static void pass(struct reconciler *r, const char *key)
         pass_prices(r, key);
     else if (str_starts(str_of(key), STR(ROUTE_KEY_PREFIX)))
         pass_route(r, key);
+    else if (str_starts(str_of(key), STR(TENANT_KEY_PREFIX)))
+        pass_tenant(r, key);
     else if (strcmp(key, GATEWAYS_KEY) == 0)
         news_check_gateways(r);
     else
@@ -171,6 +173,8 @@ void reconciler_add_all(struct reconciler *r)
         snprintf(key, sizeof(key), PRICES_KEY_PREFIX "%s", book->object->name);
         queue_add(&r->queue, str_of(key));
     }
+    for (size_t at = 0; (entry = map_next(&r->world.tenants, &at)) != NULL;)
+        tenant_add(r, entry->value);
 }
 
 /* --- views ------------------------------------------------------------------------------------ */
@@ -248,26 +252,14 @@ static void set_model(struct reconciler *r, struct crd_object *object, bool dele
     mem_free(old_name);
 }
 
-static void set_tenant(struct reconciler *r, struct crd_object *object, bool deleted)
-{
-    void *old = NULL;
-
-    if (deleted)
-        old = map_remove(&r->world.tenants, str_of(object->name));
-    else if (map_put(&r->world.tenants, str_of(object->name), object, &old) == 0)
-        crd_object_ref(object);
-    else
-        log_error("too many tenants: this one is not served", LOG_STR("tenant", object->name));
-    crd_object_unref(old);
-}
-
 static void on_object(void *user, enum platform_change change, struct crd_object *object)
 {
     struct reconciler *r = user;
     bool deleted = change == PLATFORM_DELETED;
     char key[CRD_NAME_MAX + 32];
 
-    r->routes_dirty = true;
+    if (object->kind->id != CRD_TENANT) /* of which most news are statuses */
+        routes_mark_dirty(r);
     switch (object->kind->id) {
     case CRD_MODEL_DEPLOYMENT:
         set_model(r, object, deleted);
@@ -276,7 +268,7 @@ static void on_object(void *user, enum platform_change change, struct crd_object
         route_set(r, object, deleted);
         break;
     case CRD_TENANT:
-        set_tenant(r, object, deleted);
+        tenant_set(r, object, deleted);
         break;
     case CRD_PRICE_BOOK:
         prices_set(r, object, deleted);

@@ -236,7 +236,7 @@ static struct routes *build(struct reconciler *r)
     routes->routes =
         must(arena_array(&routes->arena, r->world.routes.count + 1, sizeof(*routes->routes)));
     routes->tenants =
-        must(arena_array(&routes->arena, r->world.tenants.count + 1, sizeof(*routes->tenants)));
+        must(arena_array(&routes->arena, r->world.tenants_served + 1, sizeof(*routes->tenants)));
     for (size_t at = 0; (entry = map_next(&r->world.models, &at)) != NULL;) {
         struct world_model *m = entry->value;
 
@@ -249,8 +249,12 @@ static struct routes *build(struct reconciler *r)
         if (route->spec_fault == NULL)
             add_route(routes, r, route);
     }
-    for (size_t at = 0; (entry = map_next(&r->world.tenants, &at)) != NULL;)
-        add_tenant(routes, r, entry->value);
+    for (size_t at = 0; (entry = map_next(&r->world.tenants, &at)) != NULL;) {
+        const struct world_tenant *tenant = entry->value;
+
+        if (tenant->served)
+            add_tenant(routes, r, tenant->object);
+    }
     add_leavers(routes, r);
     qsort(routes->leavers, (size_t)routes->leaver_count, sizeof(*routes->leavers), by_leaver_uid);
     qsort(routes->models, (size_t)routes->model_count, sizeof(*routes->models), by_model_name);

@@ -13,7 +13,9 @@ void world_init(struct world *w)
     *w = (struct world){0};
     map_init(&w->models, WORLD_MODELS_MAX);
     map_init(&w->pods, WORLD_PODS_MAX);
-    map_init(&w->tenants, ROUTES_TENANTS_MAX);
+    w->tenants_max = ROUTES_TENANTS_MAX;
+    map_init(&w->tenants, ROUTES_TENANTS_MAX + WORLD_TENANTS_WAITING_MAX);
+    map_init(&w->payers, ROUTES_TENANTS_MAX + WORLD_TENANTS_WAITING_MAX);
     map_init(&w->books, ROUTES_TENANTS_MAX);
     map_init(&w->routes, ROUTES_ROUTES_MAX);
     map_init(&w->claims, WORLD_CLAIMS_MAX);
@@ -376,16 +378,9 @@ void world_book_free(struct world_book *book)
     if (book == NULL)
         return;
     crd_object_unref(book->object);
+    ready_fini(&book->ready);
+    mem_free(book->refusal);
     mem_free(book);
-}
-
-static void unref_all(struct map *objects)
-{
-    struct map_entry *entry;
-
-    for (size_t at = 0; (entry = map_next(objects, &at)) != NULL;)
-        crd_object_unref(entry->value);
-    map_fini(objects);
 }
 
 void world_fini(struct world *w)
@@ -402,7 +397,10 @@ void world_fini(struct world *w)
         world_route_free(w, entry->value);
     map_fini(&w->routes);
     map_fini(&w->claims);
-    unref_all(&w->tenants);
+    for (size_t at = 0; (entry = map_next(&w->tenants, &at)) != NULL;)
+        world_tenant_free(entry->value);
+    map_fini(&w->tenants);
+    map_fini(&w->payers);
     for (size_t at = 0; (entry = map_next(&w->books, &at)) != NULL;)
         world_book_free(entry->value);
     map_fini(&w->books);

@@ -18,6 +18,8 @@
 #include "crd/model_deployment.h"
 #include "crd/model_route.h"
 #include "operator/platform.h"
+#include "operator/reconcile/ready.h"
+#include "operator/reconcile/world_tenant.h"
 
 enum {
     WORLD_MODELS_MAX = ROUTES_MODELS_MAX,
@@ -171,10 +173,12 @@ struct world_route {
 struct world {
     struct map models;  /* "namespace/name" -> struct world_model */
     struct map pods;    /* uid -> struct world_pod */
-    struct map tenants; /* name -> struct crd_object */
-    struct map books;   /* name -> struct world_book */
-    struct map routes;  /* "namespace/name" -> struct world_route */
-    struct map claims;  /* short name -> struct world_claim */
+    struct map tenants; /* name -> struct world_tenant */
+    struct map payers;  /* name of a book -> struct world_tenant, the first that names it */
+    size_t tenants_served, tenants_max;
+    struct map books;  /* name -> struct world_book */
+    struct map routes; /* "namespace/name" -> struct world_route */
+    struct map claims; /* short name -> struct world_claim */
     struct world_gateway gateways[WORLD_GATEWAYS_MAX];
     size_t gateway_count;
 };
@@ -189,6 +193,10 @@ struct world_book {
     int64_t accepted_version;         /* the ledger said so in this run */
     uint64_t put_ticket, post_ticket; /* of the calls under way; 0: none */
     int64_t put_ms;                   /* a status was written and not seen yet; 0: none */
+    struct ready ready;
+    char *refusal;   /* of its version, and why it is not in force; NULL: none is known */
+    bool refused;    /* by the ledger, which will not think better of it */
+    int64_t lost_ms; /* a write was taken, but nothing of it kept; 0: none */
 };
 void world_book_free(struct world_book *book);
 

@@ -58,6 +58,12 @@ void world_forget_doing(struct world *w)
         book->post_ticket = 0;
         book->put_ms = 0;
     }
+    for (size_t at = 0; (entry = map_next(&w->tenants, &at)) != NULL;) {
+        struct world_tenant *tenant = entry->value;
+
+        tenant->put_ticket = 0;
+        tenant->put_ms = 0;
+    }
     for (size_t i = 0; i < w->gateway_count; i++)
         forget_of_gateway(&w->gateways[i]);
 }

@@ -30,6 +30,8 @@ def conditions():
                     reasons += re.findall(r'found->reason = "(\w+)"', source)
                 assert reasons, f"no reason in {function}({arguments})"
                 found |= {(kind, reason) for reason in reasons}
+        for arguments in calls(source, "ready_say"):
+            found.add(("Ready", WORD.search(arguments)[1]))
     return found
 
 

@@ -83,15 +83,33 @@ static json_t *route_status(void)
 
 static json_t *book_status(void)
 {
+    struct crd_condition conditions[CONDITIONS];
     struct crd_price_book_status status = {
         .observed_generation = 7,
         .version = 1795000000,
         .digest = STR("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
         .posted_version = 1795000000,
+        .conditions = conditions,
+        .condition_count = CONDITIONS,
     };
     json_t *tree = NULL;
 
+    fill_conditions(conditions);
     return crd_price_book_status_write(&status, &tree, NULL) == 0 ? tree : NULL;
+}
+
+static json_t *tenant_status(void)
+{
+    struct crd_condition conditions[CONDITIONS];
+    struct crd_tenant_status status = {
+        .observed_generation = 7,
+        .conditions = conditions,
+        .condition_count = CONDITIONS,
+    };
+    json_t *tree = NULL;
+
+    fill_conditions(conditions);
+    return crd_tenant_status_write(&status, &tree, NULL) == 0 ? tree : NULL;
 }
 
 /* Takes the status over. */
@@ -108,6 +126,7 @@ int main(void)
 {
     print("modeldeployments", model_status());
     print("modelroutes", route_status());
+    print("tenants", tenant_status());
     print("pricebooks", book_status());
     return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -63,14 +63,15 @@ def thing(kind, name, spec, namespace=None):
 
 class Used(unittest.TestCase):
     def make_it_work(self):
-        """What the other tests may not have it do: write of routes and price books, drain a pod, tell of something twice."""
+        """What the other tests may not have it do: write of routes, tenants and price books, drain a pod, tell of something twice."""
         release = system.release
         kube = rig.Kube(release.cluster, NAMESPACE).make_namespace()
         self.addCleanup(kube.run, "delete", "modeldeployments,modelroutes", "--all", "--wait=false")
-        self.addCleanup(release.kubectl, "delete", "pricebook", "used", "--ignore-not-found")
+        self.addCleanup(release.kubectl, "delete", "pricebook,tenant", "used", "--ignore-not-found")
         busy = release.model("busy", NAMESPACE, uri=BROOK)
         busy["spec"]["scaling"] = {"mode": "Manual", "replicas": 1}
         release.apply(busy, thing("ModelRoute", "way", {"targets": [{"model": "busy"}]}, NAMESPACE),
+                      thing("Tenant", "used", {"priceBook": "used"}),
                       thing("PriceBook", "used", {"prices": [{"model": f"{NAMESPACE}/busy", "input": "1", "output": "1"}]}))
         for replicas in (2, 1, 2, 1):
             kube.run("scale", "modeldeployment", "busy", f"--replicas={replicas}")
