@@ -11,7 +11,7 @@
 
 #define KEY_PREFIX "sk-spate-"
 
-enum { KEY_ASK_MS = 10, ANSWER_MAX = 32 << 20 };
+enum { KEY_ASK_MS = 10, ANSWER_MAX = 32 << 20, CHANGE_TRIES = 20 };
 
 void key_of_text(struct key *out, const char *text)
 {
@@ -147,4 +147,29 @@ int tenant_store(const struct api *api, const char *name, const json_t *tenant, 
     int r = api_path(&path, api_resource_of(crd_kinds[CRD_TENANT]), "", name, err);
 
     return r < 0 ? r : api_apply(api, path, tenant, NULL, err);
+}
+
+static int change_once(const struct api *api, const char *name, tenant_change_fn change, void *user,
+                       struct err *err)
+{
+    json_auto_t *tenant = NULL;
+    int r = tenant_fetch(&tenant, api, name, err);
+
+    if (r < 0 && r != -ERR_NOT_FOUND)
+        return r;
+    r = change(user, &tenant, err);
+    if (r != 0)
+        return r;
+    r = tenant_store(api, name, tenant, err);
+    return r < 0 ? r : 0;
+}
+
+int tenant_change(const struct api *api, const char *name, tenant_change_fn change, void *user,
+                  struct err *err)
+{
+    int r = -ERR_CONFLICT;
+
+    for (int i = 0; i < CHANGE_TRIES && r == -ERR_CONFLICT; i++)
+        r = change_once(api, name, change, user, err);
+    return r;
 }

@@ -32,6 +32,14 @@ int key_remove(json_t *tenant, const char *id, struct err *err);
  */
 int key_wait(const struct api *api, const char *text, int64_t patience_ms, struct err *err);
 
+/* Changes the tree of a Tenant that was read. *tenant is NULL if there is none (err says so): it may
+ * be made. Positive: there is nothing to write. */
+typedef int (*tenant_change_fn)(void *user, json_t **tenant, struct err *err);
+/* Reads the Tenant, changes it and writes it back: again if it was changed meanwhile, as by the
+ * operator, which writes its status. */
+int tenant_change(const struct api *api, const char *name, tenant_change_fn change, void *user,
+                  struct err *err);
+
 /* Reads a Tenant, or writes it back (a conflict if it was changed meanwhile). */
 int tenant_fetch(json_t **out, const struct api *api, const char *name, struct err *err);
 int tenant_store(const struct api *api, const char *name, const json_t *tenant, struct err *err);

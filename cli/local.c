@@ -40,22 +40,20 @@ static int load_or_make(struct key *out, const struct api *api, struct err *err)
     return r < 0 ? r : save_key(api, out, err);
 }
 
-static int list_key(const struct api *api, const struct key *key, bool *made, struct err *err)
+static int list_key(void *user, json_t **tenant, struct err *err)
 {
-    json_auto_t *tenant = NULL;
-    int r = tenant_fetch(&tenant, api, LOCAL_TENANT, err);
+    const struct key *key = user;
 
-    if (r == -ERR_NOT_FOUND) {
-        tenant = json_pack("{s:s, s:s, s:{s:s}, s:{s:[s]}}", "apiVersion", CRD_API_VERSION, "kind",
-                           "Tenant", "metadata", "name", LOCAL_TENANT, "spec", "namespaces", "*");
-        r = tenant == NULL ? err_no_memory(err) : 0;
+    if (*tenant == NULL) {
+        *tenant = json_pack("{s:s, s:s, s:{s:s}, s:{s:[s]}}", "apiVersion", CRD_API_VERSION, "kind",
+                            "Tenant", "metadata", "name", LOCAL_TENANT, "spec", "namespaces", "*");
+        if (*tenant == NULL)
+            return err_no_memory(err);
     }
-    if (r < 0 || key_is_listed(tenant, key->sha256))
-        return r < 0 ? r : 0;
-    *made = true;
-    key_remove(tenant, LOCAL_KEY_ID, NULL); /* of a state folder that was lost */
-    r = key_add(tenant, LOCAL_KEY_ID, key->sha256, err);
-    return r < 0 ? r : tenant_store(api, LOCAL_TENANT, tenant, err);
+    if (key_is_listed(*tenant, key->sha256))
+        return 1;
+    key_remove(*tenant, LOCAL_KEY_ID, NULL); /* of a state folder that was lost */
+    return key_add(*tenant, LOCAL_KEY_ID, key->sha256, err);
 }
 
 int local_key(char **out, const struct api *api, bool *made, struct err *err)
@@ -64,9 +62,10 @@ int local_key(char **out, const struct api *api, bool *made, struct err *err)
     int r = load_or_make(&key, api, err);
 
     if (r == 0)
-        r = list_key(api, &key, made, err);
+        r = tenant_change(api, LOCAL_TENANT, list_key, &key, err);
     if (r < 0)
         return r;
+    *made = r == 0 || *made;
     *out = mem_strdup(key.text);
     return *out == NULL ? err_no_memory(err) : 0;
 }

@@ -177,37 +177,49 @@ static int free_id(const json_t *tenant, const char *name, char id[80], struct e
     return err_set(err, ERR_INTERNAL, "no key id is free");
 }
 
-static int key_create(const struct settings *settings, char **words, struct err *err)
+struct new_key {
+    const char *tenant;
+    const char *wanted_id; /* NULL: the first that is free */
+    char id[80];
+    struct key key;
+};
+
+static int add_new_key(void *user, json_t **tenant, struct err *err)
 {
     CLEANUP(crd_object_unrefp) struct crd_object *checked = NULL;
+    struct new_key *made = user;
+    int r = 0;
+
+    if (*tenant == NULL)
+        return err_wrap(err, -ERR_NOT_FOUND, "make it first with `spate tenant create %s`",
+                        made->tenant);
+    if (made->wanted_id == NULL)
+        r = free_id(*tenant, made->tenant, made->id, err);
+    else
+        snprintf(made->id, sizeof(made->id), "%s", made->wanted_id);
+    if (r == 0)
+        r = key_add(*tenant, made->id, made->key.sha256, err);
+    if (r == 0)
+        r = crd_object_read(&checked, *tenant, NULL, NULL, err);
+    return r;
+}
+
+static int key_create(const struct settings *settings, char **words, struct err *err)
+{
     CLEANUP(api_fini) struct api api = {0};
-    json_auto_t *tenant = NULL;
-    struct key key;
-    char id[80];
+    struct new_key made = {.tenant = words[0], .wanted_id = settings->id};
     int r = api_open(&api, settings->state, err);
 
     if (r == 0)
-        r = tenant_fetch(&tenant, &api, words[0], err);
-    if (r == -ERR_NOT_FOUND && tenant == NULL && api.token != NULL)
-        return err_wrap(err, r, "make it first with `spate tenant create %s`", words[0]);
-    if (r >= 0 && settings->id == NULL)
-        r = free_id(tenant, words[0], id, err);
-    else if (r >= 0)
-        snprintf(id, sizeof(id), "%s", settings->id);
-    if (r >= 0)
-        r = key_make(&key, rng_system(), err);
-    if (r >= 0)
-        r = key_add(tenant, id, key.sha256, err);
-    if (r >= 0)
-        r = crd_object_read(&checked, tenant, NULL, NULL, err);
-    if (r >= 0)
-        r = tenant_store(&api, words[0], tenant, err);
+        r = key_make(&made.key, rng_system(), err);
+    if (r == 0)
+        r = tenant_change(&api, words[0], add_new_key, &made, err);
     if (r < 0)
         return r;
-    printf("%s\n", key.text);
+    printf("%s\n", made.key.text);
     fflush(stdout); /* whatever comes now, the key is not lost */
-    cli_note("Key %s of tenant %s; it is not shown again.", id, words[0]);
-    if (key_wait(&api, key.text, KEY_PATIENCE_MS, err) < 0)
+    cli_note("Key %s of tenant %s; it is not shown again.", made.id, words[0]);
+    if (key_wait(&api, made.key.text, KEY_PATIENCE_MS, err) < 0)
         cli_note("%s: the key works as soon as it does; `spate doctor` says what is wrong.",
                  err_message(err));
     return 0;
@@ -240,18 +252,18 @@ static int key_list(const struct settings *settings, char **words, struct err *e
     return cli_print(&out) == CLI_OK ? 0 : err_set(err, ERR_IO, "stdout is closed");
 }
 
+static int remove_key(void *user, json_t **tenant, struct err *err)
+{
+    return *tenant == NULL ? -ERR_NOT_FOUND : key_remove(*tenant, user, err);
+}
+
 static int key_revoke(const struct settings *settings, char **words, struct err *err)
 {
     CLEANUP(api_fini) struct api api = {0};
-    json_auto_t *tenant = NULL;
     int r = api_open(&api, settings->state, err);
 
     if (r == 0)
-        r = tenant_fetch(&tenant, &api, words[0], err);
-    if (r >= 0)
-        r = key_remove(tenant, words[1], err);
-    if (r >= 0)
-        r = tenant_store(&api, words[0], tenant, err);
+        r = tenant_change(&api, words[0], remove_key, words[1], err);
     if (r < 0)
         return r;
     printf("key %s of tenant %s revoked\n", words[1], words[0]);

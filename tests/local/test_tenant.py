@@ -49,6 +49,25 @@ class Tenant(unittest.TestCase):
         self.spate("tenant", "key", "revoke", "acme", tenant["spec"]["keys"][0]["id"])
         rigs.wait_for(lambda: not self.accepted(key), 5, "the revoked key to be refused")
 
+    def ready(self, kind, name):
+        thing = json.loads(self.spate("get", kind, name, "-o", "json"))
+        return [(row["status"], row["reason"]) for row in thing.get("status", {}).get("conditions", []) if row["type"] == "Ready"]
+
+    def test_tenant_and_price_book_say_how_they_are(self):
+        """The status is written beside changes of the same tenant, which are not lost for it."""
+        book = self.folder / "book.yaml"
+        book.write_text("apiVersion: spate.dev/v1alpha1\nkind: PriceBook\nmetadata: {name: late}\n"
+                        "spec: {prices: [{model: '*', input: '1', output: '2'}]}\n")
+        self.spate("tenant", "create", "acme", "--price-book", "late")
+        for _ in range(10):
+            self.spate("tenant", "key", "create", "acme")
+        rigs.wait_for(lambda: self.ready("tenant", "acme") == [("False", "PriceBookMissing")], 5, "the missing price book to be told")
+        self.spate("apply", "-f", str(book))
+        rigs.wait_for(lambda: self.ready("pricebook", "late") == [("True", "Ready")], 5, "the prices to be in force")
+        rigs.wait_for(lambda: self.ready("tenant", "acme") == [("True", "Ready")], 5, "the tenant to be charged by them")
+        header, row = self.spate("get", "tenants").splitlines()
+        self.assertEqual(row[header.index("READY"):].split()[0], "True")
+
     def test_a_new_key_works_at_once(self):
         self.spate("apply", "-f", QUICKSTART)
         for number in range(20):
