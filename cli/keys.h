@@ -32,8 +32,8 @@ int key_remove(json_t *tenant, const char *id, struct err *err);
  */
 int key_wait(const struct api *api, const char *text, int64_t patience_ms, struct err *err);
 
-/* Changes the tree of a Tenant that was read. *tenant is NULL if there is none (err says so): it may
- * be made. Positive: there is nothing to write. */
+/* Changes the tree of a Tenant that was read. *tenant is NULL if there is none (err says so): it
+ * may be made. Positive: there is nothing to write. */
 typedef int (*tenant_change_fn)(void *user, json_t **tenant, struct err *err);
 /* Reads the Tenant, changes it and writes it back: again if it was changed meanwhile, as by the
  * operator, which writes its status. */
