@@ -63,14 +63,17 @@ def wait_for_statuses(fleet, version, count):
                 return
 
 
+def metric(operator, name):
+    return float(re.search(rf"^{name} (\S+)$", metrics(operator), re.MULTILINE)[1])
+
+
 def leads(operator):
-    return "spate_operator_leading 1" in metrics(operator)
+    return metric(operator, "spate_operator_leading") == 1
 
 
 def has_routes(operator):
     """It leads and has told the gateways of routes: the first ones wait for all agents to answer."""
-    text = metrics(operator)
-    return "spate_operator_leading 1" in text and "spate_operator_routes_published_total 0" not in text
+    return leads(operator) and metric(operator, "spate_operator_routes_published_total") > 0
 
 
 def is_ready(operator):
