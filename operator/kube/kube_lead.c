@@ -49,8 +49,9 @@ void kube_view_is_fresh(void *view)
 /*
  * What the leader before us wrote last may not have reached our views. Our own objects are listed
  * anew: their statuses say which pods are there and which may come, and each write builds on them.
- * Of pods and nodes there may be a hundred times as many; nothing is created by their absence alone
- * (see reconcile/model.c), so it suffices that their watches are no dead connections.
+ * Of pods and nodes there may be a hundred times as many, and a view of them that lags does no
+ * harm: a recorded pod that it lacks is waited for (reconcile/model.c), and writes carry the uid.
+ * So it suffices that their watches are no dead connections.
  */
 static void on_started(void *user, uint64_t term)
 {

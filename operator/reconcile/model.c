@@ -35,14 +35,16 @@ static bool shows_all_recorded(const struct pass *p)
     return true;
 }
 
-/* At a takeover the status is fresh, while the view of the pods may lag behind it: one that it does
+/* To a new leader the status is fresh, while its view of the pods may lag behind: one that it does
  * not show yet is not gone. If it were struck off the status, it would be a stranger when it comes,
  * and be deleted with all that it serves. */
 static bool must_wait_for_pods(struct pass *p)
 {
-    int64_t until_ms = p->r->taken_over_ms + PASS_TAKEOVER_WAIT_MS;
+    const struct reconciler *r = p->r;
+    int64_t since_ms = r->lead_ms > r->synced_ms ? r->lead_ms : r->synced_ms;
+    int64_t until_ms = since_ms + PASS_TAKEOVER_WAIT_MS;
 
-    if (p->r->taken_over_ms == 0 || p->now_ms >= until_ms || shows_all_recorded(p))
+    if (p->now_ms >= until_ms || shows_all_recorded(p))
         return false;
     pass_requeue(p, until_ms);
     return true;

@@ -21,7 +21,7 @@
 enum {
     PASS_PUT_WAIT_MS = 10 * 1000,         /* for a status write to be answered and seen */
     PASS_CREATED_WAIT_MS = 10 * 1000,     /* for a created pod to be seen */
-    PASS_TAKEOVER_WAIT_MS = 2 * 1000,     /* for a pod that the leader before us recorded */
+    PASS_TAKEOVER_WAIT_MS = 2 * 1000,     /* for a recorded pod that a new leader does not see */
     PASS_ACK_WAIT_MS = 2 * 1000,          /* for every gateway to acknowledge a draining pod */
     PASS_DRAIN_HOLD_MS = 10 * 1000,       /* after a cancelled scale-down, before the next try */
     PASS_DRAIN_IDLE_MS = 60 * 1000,       /* for a drained pod to finish, with others to serve */
@@ -97,10 +97,8 @@ struct reconciler {
 
     bool leading;
     bool synced;
-    bool woken; /* the alarm is set for now */
-    int64_t synced_ms;
-    int64_t
-        taken_over_ms; /* when views that were there before became a leader's; 0: they were not */
+    bool woken;                 /* the alarm is set for now */
+    int64_t synced_ms, lead_ms; /* monotonic: since when it is so */
     char *installation;
     uint64_t epoch, counter; /* of the routes in force */
     bool routes_dirty;

@@ -196,7 +196,7 @@ static void on_lead(void *user, struct str installation, uint64_t epoch)
 
     must_replace(&r->installation, installation);
     r->leading = epoch > 0;
-    r->taken_over_ms = r->leading && r->synced ? now_of(r) : 0;
+    r->lead_ms = now_of(r);
     r->epoch = epoch;
     r->counter = 0;
     routes_begin(r);

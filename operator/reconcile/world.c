@@ -115,6 +115,7 @@ struct world_model *world_model_set(struct world *w, struct str key, struct crd_
         /* What is remembered belongs to one object; its namesake starts anew. */
         world_model_forget_doing(m);
         m->cold_start_count = 0;
+        m->cold_start_hash[0] = '\0';
     }
     if (object != NULL)
         crd_object_ref(object);

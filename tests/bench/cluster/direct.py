@@ -29,7 +29,7 @@ class Direct:
         kept = getattr(self.of_thread, "connection", None)
         try:
             answer, text = self.exchange(kept or self.connection_of_thread(), method, path, body, content_type)
-        except (http.client.RemoteDisconnected, ConnectionError):
+        except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
             if kept is None:
                 raise
             # It was closed while nobody used it.

@@ -14,7 +14,6 @@ from fleet import Fleet, Node, make_gateway
 
 NAMESPACE = "bench"
 SEED = "the-first-one"
-POLL_S = 0.1
 STANDBY_S = 600
 TAKEOVER_S = 300
 SETTLE_S = 15        # after the last status: what was freed is free, and the operator's usual work goes on
@@ -64,14 +63,17 @@ def wait_for_statuses(fleet, version, count):
                 return
 
 
+def metric(operator, name):
+    return float(re.search(rf"^{name} (\S+)$", metrics(operator), re.MULTILINE)[1])
+
+
 def leads(operator):
-    return "spate_operator_leading 1" in metrics(operator)
+    return metric(operator, "spate_operator_leading") == 1
 
 
 def has_routes(operator):
     """It leads and has told the gateways of routes: the first ones wait for all agents to answer."""
-    text = metrics(operator)
-    return "spate_operator_leading 1" in text and "spate_operator_routes_published_total 0" not in text
+    return leads(operator) and metric(operator, "spate_operator_routes_published_total") > 0
 
 
 def is_ready(operator):
@@ -80,15 +82,6 @@ def is_ready(operator):
             return True
     except urllib.error.HTTPError:
         return False
-
-
-def until(condition, limit_s, what):
-    limit = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > limit:
-            raise RuntimeError(f"{what}: not within {limit_s} s")
-        time.sleep(POLL_S)
-    return time.monotonic()
 
 
 def report_operator(report, operator, what):
@@ -129,20 +122,19 @@ def measure_takeover(report, place, fleet, leader, shape, change):
     """The leader is killed; another operator, whose views are complete, takes over and meets a model that was changed when
     nobody led."""
     standby = place.start_operator("standby")
-    until(lambda: is_ready(standby), STANDBY_S, "the views of the standby")
+    place.wait_for(lambda: is_ready(standby), STANDBY_S, "the views of the standby")
     time.sleep(SETTLE_S)
     path = f"{fleet.models_path}/model-0"
     killed = time.monotonic()
     leader.kill()
     generation = fleet.direct.merge(path, {"spec": change})["metadata"]["generation"]
-    moments = {
-        "the other one leads": until(lambda: leads(standby), TAKEOVER_S, "another leader"),
-        "and has reconciled a change": until(
-            lambda: fleet.direct.get(path)["status"]["observedGeneration"] == generation, TAKEOVER_S, "a reconcile"),
-        "and has told of its first routes": until(lambda: has_routes(standby), TAKEOVER_S, "routes"),
-    }
-    for what, moment in moments.items():
-        report.figure(f"{shape}: leader killed: {what}", round(moment - killed, 1), "s", aim="<= 5 s median, <= 8 s at most")
+    for what, condition in (
+            ("the other one leads", lambda: leads(standby)),
+            ("and has reconciled a change", lambda: fleet.direct.get(path)["status"]["observedGeneration"] == generation),
+            ("and has told of its first routes", lambda: has_routes(standby))):
+        place.wait_for(condition, TAKEOVER_S, what)
+        report.figure(f"{shape}: leader killed: {what}", round(time.monotonic() - killed, 1), "s",
+                      aim="<= 5 s median, <= 8 s at most")
 
 
 def measure_models(report, name, count):
@@ -162,9 +154,10 @@ def measure_pods(report, name, count, pods_each):
         place, fleet, credential = open_place(stack, f"{name}-pods")
         shape = f"{count} models, {count * pods_each} pods"
         make_pods(place, fleet, credential, count, pods_each)
-        leader = measure_start(report, place, fleet, credential, shape,
-                               lambda operator, _: until(lambda: has_routes(operator), STANDBY_S, "routes"), "its first routes",
-                               "all is listed, and each agent is asked; one agent stands for all")
+        leader = measure_start(
+            report, place, fleet, credential, shape,
+            lambda operator, _: place.wait_for(lambda: has_routes(operator), STANDBY_S, "routes"), "its first routes",
+            "all is listed, and each agent is asked; one agent stands for all")
         measure_takeover(report, place, fleet, leader, shape, {"scaling": {"maxReplicas": pods_each + 1}})
 
 

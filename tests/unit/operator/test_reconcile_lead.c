@@ -81,16 +81,6 @@ static void no_pod_leaves_the_routes_at_a_takeover(void **state)
     play_end(&f);
 }
 
-/* Another operator follows, which is shown no pod yet, and takes over. */
-static void take_over_blind(struct fixture *f)
-{
-    reconciler_free(f->r);
-    assert_int_equal(reconciler_new(&f->r, sim_platform(f->sim), NULL), 0);
-    sim_hide_pods(f->sim, true);
-    sim_follow(f->sim);
-    sim_lead(f->sim);
-}
-
 /* By the operator that leads now. */
 static void assert_created(const struct fixture *f, uint64_t pods, uint64_t strangers)
 {
@@ -101,6 +91,27 @@ static void assert_created(const struct fixture *f, uint64_t pods, uint64_t stra
     assert_int_equal(stats.strangers, strangers);
 }
 
+/* Two pods are there. Another operator comes, which will be shown none of them yet. */
+static void replace_by_a_blind_one(struct fixture *f)
+{
+    play_begin(f);
+    play_apply(f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
+    sim_run(f->sim, 5 * SECOND);
+    reconciler_free(f->r);
+    assert_int_equal(reconciler_new(&f->r, sim_platform(f->sim), NULL), 0);
+    sim_hide_pods(f->sim, true);
+}
+
+static void take_over_blind(struct fixture *f)
+{
+    replace_by_a_blind_one(f);
+    sim_follow(f->sim);
+    sim_run(f->sim, MINUTE);
+    sim_lead(f->sim);
+    sim_run(f->sim, PASS_TAKEOVER_WAIT_MS - 100);
+    assert_created(f, 0, 0);
+}
+
 /* Only models are listed anew at a takeover. A pod that was recorded, and is not in the new
  * leader's view yet, is neither replaced nor taken for a stranger when it comes. */
 static void a_pod_that_is_seen_late_is_not_lost(void **state)
@@ -108,11 +119,7 @@ static void a_pod_that_is_seen_late_is_not_lost(void **state)
     struct fixture f = {0};
 
     (void)state;
-    play_begin(&f);
-    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
-    sim_run(f.sim, 5 * SECOND);
     take_over_blind(&f);
-    sim_run(f.sim, PASS_TAKEOVER_WAIT_MS - 100);
     sim_hide_pods(f.sim, false);
     sim_run(f.sim, 5 * SECOND);
     assert_created(&f, 0, 0);
@@ -127,18 +134,29 @@ static void a_pod_that_stays_unseen_is_replaced(void **state)
     struct fixture f = {0};
 
     (void)state;
-    play_begin(&f);
-    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":1,\"maxReplicas\":1");
-    sim_run(f.sim, 5 * SECOND);
     take_over_blind(&f);
-    sim_run(f.sim, PASS_TAKEOVER_WAIT_MS - 100);
-    assert_created(&f, 0, 0);
     sim_run(f.sim, SECOND);
-    assert_created(&f, 1, 0);
+    assert_created(&f, 2, 0);
     sim_hide_pods(f.sim, false);
     sim_run(f.sim, 10 * SECOND);
-    assert_created(&f, 1, 1);
-    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 1);
+    assert_created(&f, 2, 2);
+    assert_int_equal(sim_pod_count(f.sim, "team/brook"), 2);
+    play_end(&f);
+}
+
+/* The same for one that starts and leads before its first view is complete. */
+static void a_start_is_a_takeover_too(void **state)
+{
+    struct fixture f = {0};
+
+    (void)state;
+    replace_by_a_blind_one(&f);
+    sim_start(f.sim);
+    sim_run(f.sim, PASS_TAKEOVER_WAIT_MS - 100);
+    sim_hide_pods(f.sim, false);
+    sim_run(f.sim, 5 * SECOND);
+    assert_created(&f, 0, 0);
+    assert_int_equal(routed_pods(&f), 2);
     play_end(&f);
 }
 
@@ -431,6 +449,7 @@ int main(void)
         cmocka_unit_test(no_pod_leaves_the_routes_at_a_takeover),
         cmocka_unit_test(a_pod_that_is_seen_late_is_not_lost),
         cmocka_unit_test(a_pod_that_stays_unseen_is_replaced),
+        cmocka_unit_test(a_start_is_a_takeover_too),
         cmocka_unit_test(a_second_leadership_takes_no_pod),
         cmocka_unit_test(a_second_leadership_makes_no_pod),
         cmocka_unit_test(a_second_leadership_restarts_no_agent),
