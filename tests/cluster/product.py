@@ -47,7 +47,7 @@ def tenant(name, *namespaces, key=KEY):
 
 def pods_of(kube, name):
     """Of a model, those that are not on their way out, by name."""
-    found = kube.get("pods", "--selector", f"spate.dev/model={name}")["items"]
+    found = kube.get("pods", selector=f"spate.dev/model={name}")["items"]
     return {pod["metadata"]["name"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
 
@@ -59,8 +59,8 @@ def conditions(kube, name):
 
 def holder(kube, lease="spate-operator"):
     """Name of the operator that leads; empty: nobody."""
-    identity = kube.run("get", "lease", lease, "--ignore-not-found", "-o", "jsonpath={.spec.holderIdentity}")
-    return identity.partition("_")[0]
+    found = kube.get("leases", fields=f"metadata.name={lease}")["items"]
+    return found[0]["spec"].get("holderIdentity", "").partition("_")[0] if found else ""
 
 
 # Requests

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spate on a test cluster as people have it: installed by its chart, operators, gateways and ledger in pods."""
-import json
 import os
 
 import product
@@ -77,7 +76,7 @@ class Release:
 
     def pods(self, component):
         """Those of operator, gateway or ledger that are not on their way out, by name."""
-        found = self.kube.get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"]
+        found = self.kube.get("pods", selector=f"app.kubernetes.io/component={component}")["items"]
         return {pod["metadata"]["name"]: pod for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
     def leader(self):
@@ -102,4 +101,4 @@ class Release:
                             f"an answer of {name}")[1]
 
     def status(self, kube, name):
-        return json.loads(kube.run("get", "modeldeployment", name, "-o", "json")).get("status", {})
+        return kube.get("modeldeployment", name).get("status", {})

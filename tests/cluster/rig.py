@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """For tests on the cluster: the cluster itself, small objects as people would write them, and waiting for what comes."""
-import json
 import pathlib
 import sys
 
@@ -14,7 +13,7 @@ __all__ = ["Cluster", "Kube", "api", "images", "plan", "pod", "processes_of", "r
 
 
 class Kube:
-    """kubectl in one namespace."""
+    """One namespace."""
 
     def __init__(self, cluster, namespace):
         self.plan = cluster.plan
@@ -26,16 +25,18 @@ class Kube:
         return self
 
     def run(self, *arguments, **options):
+        """kubectl."""
         return api.kubectl(self.plan, "--namespace", self.namespace, *arguments, **options)
 
     def apply(self, *objects):
         api.apply(self.plan, *({**o, "metadata": {**o["metadata"], "namespace": self.namespace}} for o in objects))
 
-    def get(self, *arguments):
-        return json.loads(self.run("get", "-o", "json", *arguments))
+    def get(self, kind, name=None, selector=None, fields=None):
+        """An object, or without a name a list of them."""
+        return api.get(self.plan, kind, name, self.namespace, selector, fields)
 
     def pods(self, app):
-        return self.get("pods", "--selector", f"app={app}")["items"]
+        return self.get("pods", selector=f"app={app}")["items"]
 
     def pod_on(self, app, node):
         return next(p["metadata"]["name"] for p in self.pods(app) if p["spec"].get("nodeName") == node)

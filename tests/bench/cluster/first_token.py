@@ -71,7 +71,7 @@ class Bench:
         self.release.apply(self.release.model(MODEL, NAMESPACE, scaleDownDelaySeconds=1, idle={"afterSeconds": IDLE_S}))
 
     def pods(self):
-        return self.kube.get("pods", "--selector", f"spate.dev/model={MODEL}")["items"]
+        return self.kube.get("pods", selector=f"spate.dev/model={MODEL}")["items"]
 
     def wait_zero(self):
         rig.wait_for(lambda: not self.pods(), ZERO_S, "no pod of the model")

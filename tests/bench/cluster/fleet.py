@@ -8,7 +8,7 @@ import threading
 import uuid
 
 import etcd
-from direct import Direct
+from testbed import direct, plan
 
 MODELS = "/apis/spate.dev/v1alpha1/namespaces/{}/modeldeployments"
 PODS = "/api/v1/namespaces/{}/pods"
@@ -86,7 +86,7 @@ def model(name, namespace, replicas):
 class Fleet:
     def __init__(self, cluster, namespace):
         self.cluster = cluster
-        self.direct = Direct(cluster)
+        self.direct = direct.of(cluster.plan)
         self.models_path = MODELS.format(namespace)
         self.pods_path = PODS.format(namespace)
         self.namespace = namespace
@@ -133,7 +133,7 @@ class Fleet:
             try:
                 self.direct.get(f"{path}?limit=1&resourceVersion={version}&resourceVersionMatch=NotOlderThan")
                 return
-            except RuntimeError as error:  # 504 after some seconds
+            except plan.ClusterError as error:  # 504 after some seconds
                 if "Too large resource version" not in str(error):
                     raise
         raise RuntimeError(f"the API server does not catch up with {path}")

@@ -111,7 +111,7 @@ class PrivateRegistry(unittest.TestCase):
         self.addCleanup(self.lacking.run, "delete", "pod", name, "--now")
 
         def told():
-            events = self.lacking.get("events", "--field-selector", f"involvedObject.name={name},reason=Failed")["items"]
+            events = self.lacking.get("events", fields=f"involvedObject.name={name},reason=Failed")["items"]
             return next((row["message"] for row in events if "ailed to" in row["message"]), None)
 
         return rig.wait_for(told, TOLD_S, "the node's words")

@@ -1,48 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API server, asked straight; and a proxy between it and one operator, which can hold a request back: the moment between
-what a leader decided and what the server gets of it, for as long as a test wants."""
-import base64
+"""A proxy between the API server and one operator, which can hold a request back: the moment between what a leader decided and
+what the server gets of it, for as long as a test wants."""
 import contextlib
-import http.client
 import json
-import pathlib
 import select
 import socket
 import ssl
-import tempfile
 import threading
 
 READ_BYTES = 1 << 16
 HEAD_END = b"\r\n\r\n"
-
-
-class Api:
-    """As the administrator."""
-
-    def __init__(self, cluster, kubectl):
-        config = json.loads(kubectl("config", "view", "--raw", "--minify", "-o", "json"))
-        user = config["users"][0]["user"]
-        self.host, self.port = cluster.plan.control_plane_address, int(cluster.plan.server.rpartition(":")[2])
-        with tempfile.TemporaryDirectory(prefix="spate-proxy-") as folder:
-            authority, pair = pathlib.Path(folder) / "ca", pathlib.Path(folder) / "pair"
-            authority.write_bytes(base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]))
-            pair.write_bytes(base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"]))
-            self.trust = ssl.create_default_context(cafile=authority)
-            self.trust.load_cert_chain(pair)
-
-    def connect(self):
-        """A socket of TLS to it."""
-        return self.trust.wrap_socket(socket.create_connection((self.host, self.port), 10), server_hostname=self.host)
-
-    def open(self, path, timeout=30):
-        connection = http.client.HTTPSConnection(self.host, self.port, timeout=timeout, context=self.trust)
-        connection.request("GET", path)
-        return connection, connection.getresponse()
-
-    def get(self, path):
-        connection, answer = self.open(path)
-        with contextlib.closing(connection):
-            return json.loads(answer.read())
 
 
 class Held:
@@ -91,7 +58,7 @@ class Proxy:
 
     def serve(self, client):
         """One thread for both ways: two must not use one connection of TLS at a time."""
-        with contextlib.suppress(OSError), client, self.api.connect() as server:
+        with contextlib.suppress(OSError), client, self.api.connect_socket() as server:
             server.setblocking(False)
             requests = b""
             while True:

@@ -148,5 +148,5 @@ class Scene:
     def scale(self, kind, component, count):
         self.release.kube.run("scale", kind, f"{self.release.name}-{component}", f"--replicas={count}")
         if count == 0:
-            wait_for(lambda: not self.release.kube.get("pods", "--selector", f"app.kubernetes.io/component={component}")["items"],
+            wait_for(lambda: not self.release.kube.get("pods", selector=f"app.kubernetes.io/component={component}")["items"],
                      60, f"the end of all pods of {component}")

@@ -19,6 +19,7 @@ import proxy  # noqa: E402
 import system as systems  # noqa: E402
 import witness  # noqa: E402
 from system import product, rig, wait_for  # noqa: E402
+from testbed import direct  # noqa: E402
 
 FULL = os.environ.get("SPATE_VIOLENCE") == "full"
 SEED = int(os.environ.get("SPATE_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -36,7 +37,7 @@ class Leaders(unittest.TestCase):
         print(f"seed {SEED}: repeat with SPATE_SEED={SEED}", flush=True)
         cls.system = systems.System("loss-leaders")
         cls.addClassCleanup(cls.system.close)
-        cls.api = proxy.Api(cls.system.cluster, cls.system.kubectl)
+        cls.api = direct.of(cls.system.cluster.plan)
         # Once, so that there is a key for the ledger.
         cls.system.start_operator("first")
         wait_for(lambda: cls.system.holder() == "first", 30, "a leader")

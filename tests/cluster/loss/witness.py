@@ -26,13 +26,10 @@ class Pods:
     def watch(self):
         while not self.ended:
             with contextlib.suppress(OSError, http.client.HTTPException):
-                connection, answer = self.api.open(f"{self.path}?watch=1&resourceVersion={self.version}", timeout=3600)
-                with contextlib.closing(connection):
-                    while line := answer.readline():
-                        event = json.loads(line)
-                        assert event["type"] != "ERROR", event
-                        self.version = event["object"]["metadata"]["resourceVersion"]
-                        self.take(event["type"], event["object"])
+                for event in self.api.watch(self.path, self.version):
+                    assert event["type"] != "ERROR", event
+                    self.version = event["object"]["metadata"]["resourceVersion"]
+                    self.take(event["type"], event["object"])
 
     def take(self, change, pod):
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]

@@ -178,7 +178,7 @@ class Story(unittest.TestCase):
         with clients.Load(self.clients, "wide") as load:
             rig.wait_for(lambda: len(load.answers) >= 8, WAIT_S, "the load")
             self.kube.run("delete", "modeldeployment", "wide")
-            rig.wait_for(lambda: not self.kube.get("pods", "--selector", "spate.dev/model=wide")["items"], WAIT_S, "the end of the pods")
+            rig.wait_for(lambda: not self.kube.get("pods", selector="spate.dev/model=wide")["items"], WAIT_S, "the end of the pods")
             asked = len(load.answers)
             rig.wait_for(lambda: len(load.answers) >= asked + 8, WAIT_S, "requests afterwards")
         # Each is answered in full or told that there is no such model; none of those afterwards gets an answer.

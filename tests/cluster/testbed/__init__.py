@@ -12,6 +12,7 @@
     storage        disks for claims
     images         the pause image, and container images without a Docker engine
     registry       a private registry of images, for the tests that want one
-    api            questions to the API server, by kubectl
+    api            questions to the API server, by kubectl or without it
+    direct         the API server without kubectl, which is slow to start
     cluster        up, down, status, kill-node, start-node
 """

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API server: whether it answers, and questions by kubectl as the administrator."""
+"""The API server: whether it answers, and questions to it as the administrator."""
 import http.client
 import json
 import ssl
 import subprocess
 
+from . import direct
 from . import plan as plans
 
 PROBE_S = 3
@@ -19,8 +20,15 @@ def kubectl(plan, *arguments, text=None, check=True):
     return result.stdout
 
 
-def get(plan, *arguments):
-    return json.loads(kubectl(plan, "get", "-o", "json", *arguments))
+def get(plan, kind, name=None, namespace=None, selector=None, fields=None):
+    """An object, or without a name a list of them: of the namespace, if one is given. As kubectl names kinds, but without it."""
+    asked = direct.of(plan)
+    return asked.get(asked.path(kind, name, namespace, labelSelector=selector, fieldSelector=fields))
+
+
+def find(plan, kind, name, namespace=None):
+    """An object, or None."""
+    return next(iter(get(plan, kind, namespace=namespace, fields=f"metadata.name={name}")["items"]), None)
 
 
 def apply(plan, *objects):
@@ -48,8 +56,7 @@ def answers(plan, port, path, tls):
 
 def can_make_pods(plan):
     """Without its service account a namespace refuses them."""
-    return bool(kubectl(plan, "get", "serviceaccount", "default", "-n", "default", "--ignore-not-found", "-o", "name",
-                        check=False))
+    return find(plan, "serviceaccount", "default", "default") is not None
 
 
 def node_conditions(plan):

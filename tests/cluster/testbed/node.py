@@ -162,10 +162,10 @@ def give_gpus(plan, node):
 
 def is_whole(plan, node):
     """Ready since it was last turned on, and with GPUs to give."""
-    found = [item for item in api.get(plan, "nodes")["items"] if item["metadata"]["name"] == node.name]
-    if not found:
+    found = api.find(plan, "node", node.name)
+    if found is None:
         return False
-    status = found[0]["status"]
+    status = found["status"]
     ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", ()))
     wanted = str(plans.GPUS_PER_NODE)
     if status.get("capacity", {}).get(GPU) != wanted:

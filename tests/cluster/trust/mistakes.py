@@ -143,7 +143,7 @@ class Mistakes(unittest.TestCase):
         system.release.wait_answer(f"{TEAM}/heavy")
 
         def told():
-            found = system.team.get("events.events.k8s.io", "--field-selector", "reason=AgentOutOfMemory")["items"]
+            found = system.team.get("events.events.k8s.io", fields="reason=AgentOutOfMemory")["items"]
             return next((event["note"] for event in found if event["regarding"]["name"] == "heavy"), None)
 
         asked = http.client.HTTPConnection(system.release.gateway, timeout=60)
@@ -229,7 +229,7 @@ class Mistakes(unittest.TestCase):
         self.make_definition_old()
 
         def told():
-            found = self.kube.get("events.events.k8s.io", "--field-selector", "reason=DefinitionOutdated")["items"]
+            found = self.kube.get("events.events.k8s.io", fields="reason=DefinitionOutdated")["items"]
             return next((event["note"] for event in found if event["regarding"]["name"] == "old"), None)
 
         with self.assertRaisesRegex(Exception, 'unknown field "(spec.)?hardware"'):

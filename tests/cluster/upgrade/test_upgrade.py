@@ -127,7 +127,7 @@ class Upgrade(unittest.TestCase):
 
     def gateways(self):
         return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in self.kube[NAMESPACE].get(
-            "pods", "--selector", "app.kubernetes.io/component=gateway")["items"]}
+            "pods", selector="app.kubernetes.io/component=gateway")["items"]}
 
     def set_spot(self):
         """A field that the old definition does not have. What of spec.scaling is kept."""
