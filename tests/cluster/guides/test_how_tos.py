@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The how-tos of docs/kubernetes on a release that runs: each command, and what is shown of what it prints."""
+import concurrent.futures
 import os
 import pathlib
 import sys
@@ -11,6 +12,12 @@ import pages  # noqa: E402
 import product  # noqa: E402
 import release  # noqa: E402
 import rig  # noqa: E402
+
+# The example that the pages have in place of a registry of one's own.
+REGISTRY = {"registry.example/spate": "spate.invalid"}
+# Answers at once, half as many as two replicas have slots; and the tokens of each.
+STREAMS = 4
+LONG = 1000
 
 
 class HowTos(unittest.TestCase):
@@ -27,7 +34,7 @@ class HowTos(unittest.TestCase):
         plan = self.release.cluster.plan
         shell = pages.Shell(plan.name, plan.programs, environment={"KUBECONFIG": str(plan.kubeconfig)})
         self.addCleanup(shell.close)
-        pages.follow(page, shell, replacements, on_block)
+        return pages.follow(page, shell, replacements, on_block)
 
     def test_tenants_and_keys(self):
         self.follow("tenants.md", {"8080": str(pages.free_port())})
@@ -47,6 +54,43 @@ class HowTos(unittest.TestCase):
         self.release.kubectl("apply", "--filename", pages.DOCS.parents[1] / "tests" / "helm" / "monitoring.yaml")
         self.release.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
         self.follow("prometheus.md")
+
+    def test_scaling(self):
+        self.follow("scaling.md", REGISTRY)
+
+    def test_routes(self):
+        def ask_what_is_off(block):
+            if "spate report" in block.text:
+                status, answer = self.release.ask("default/present")
+                self.assertEqual((status, answer["error"]["code"]), (503, "model_unavailable"))
+
+        self.follow("routes.md", REGISTRY | {"8080": str(pages.free_port()), "sk-spate-quickstart": product.KEY}, ask_what_is_off)
+
+    def test_nodes(self):
+        """Answers are under way when the page drains a node."""
+        answers = []
+        with concurrent.futures.ThreadPoolExecutor(STREAMS) as pool:
+            def ask_first(block):
+                if "kubectl drain" in block.text:
+                    answers.extend(pool.submit(self.release.ask, "default/delta", max_tokens=LONG, ignore_eos=True)
+                                   for _ in range(STREAMS))
+
+            self.release.apply(self.without_class())
+            self.follow("nodes.md", REGISTRY, ask_first)
+        came = [answer.result() for answer in answers]
+        self.assertEqual([(status, answer.get("usage", {}).get("completion_tokens")) for status, answer in came],
+                         [(200, LONG)] * STREAMS)
+        self.assertEqual(len({str(answer["choices"][0]["message"]) for _, answer in came}), 1)
+        refused = rig.wait_for(lambda: product.conditions(self.kube, "without-class").get("CapacityAvailable"), 30, "what is said of its class")
+        self.assertEqual(refused["reason"], "CreationRefused")
+        self.assertIn('RuntimeClass "absent" not found', refused["message"])
+        self.kube.run("delete", "modeldeployment", "without-class")
+
+    def without_class(self):
+        """A model in a RuntimeClass that is not there."""
+        model = product.model("without-class", "default", release.BROOK, minReplicas=1)
+        model["spec"]["placement"] = {"runtimeClassName": "absent"}
+        return model
 
     def test_troubleshooting(self):
         self.follow("troubleshooting.md")
