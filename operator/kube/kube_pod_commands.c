@@ -25,7 +25,8 @@ static struct spread spread_of(const struct kube *kube, const char *owner_key)
              at != NULL; at = kube_store_index_next(at, KUBE_BY_OWNER)) {
             const struct kube_pod *pod = at->object;
 
-            if (pod->gone_by_ms > 0 || kube_pod_is_lost(kube, pod))
+            if (pod->gone_by_ms > 0 || kube_pod_is_lost(kube, pod) ||
+                kube_pod_is_reclaimed(kube, pod))
                 continue;
             spread.pods++;
             spread.on_demand += kube_pod_is_on_demand(kube, pod);

@@ -104,6 +104,13 @@ bool kube_pod_is_lost(const struct kube *kube, const struct kube_pod *pod)
     return pod->phase == PLATFORM_POD_LOST || pod->given_up || node_is_lost(kube, pod);
 }
 
+bool kube_pod_is_reclaimed(const struct kube *kube, const struct kube_pod *pod)
+{
+    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+
+    return pod->evicted || (node != NULL && node->reclaimed);
+}
+
 bool kube_pod_is_on_demand(const struct kube *kube, const struct kube_pod *pod)
 {
     const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
@@ -166,7 +173,7 @@ static void tell(const struct kube *kube, enum platform_change change,
             .ordinal = pod->ordinal,
             .created_ms = pod->created_ms,
             .deleting = pod->gone_by_ms > 0,
-            .reclaimed = pod->evicted || (node != NULL && node->reclaimed),
+            .reclaimed = kube_pod_is_reclaimed(kube, pod),
             .unplaced = pod->unplaced,
             .phase = kube_pod_is_lost(kube, pod) ? PLATFORM_POD_LOST : pod->phase,
             .capacity = node != NULL ? node->capacity : PLATFORM_CAPACITY_UNKNOWN,

@@ -145,6 +145,8 @@ void kube_pods_tell(struct kube *kube, const struct kube_entry *entry);
 /* Notes since when its node is missing. */
 void kube_pod_note_node(const struct kube *kube, struct kube_pod *pod);
 bool kube_pod_is_lost(const struct kube *kube, const struct kube_pod *pod);
+/* It is evicted, or its node gave notice: it serves for seconds more. */
+bool kube_pod_is_reclaimed(const struct kube *kube, const struct kube_pod *pod);
 /* It is not on a spot node; before it is on any: it asked for none. */
 bool kube_pod_is_on_demand(const struct kube *kube, const struct kube_pod *pod);
 /* Looks at what no event tells: nodes that stay missing, deletions that do not end. */

@@ -69,14 +69,14 @@ def missing_line(shown, came):
 
 
 class Shell:
-    """One bash for the commands of a page, in the root of the tree. Stops at the first command that fails, as `set -e` does. close()
-    ends what it left running."""
+    """One bash for the commands of a page. Stops at the first command that fails, as `set -e` does. close() ends what it left
+    running."""
 
     MARK = "spate-docs-block-ends"
 
-    def __init__(self, cluster_name, programs, helm="helm4", environment=None, hosts=None):
+    def __init__(self, cluster_name, programs, helm="helm4", environment=None, hosts=None, cwd=DOCS.parents[1]):
         """programs: the folder with kubectl and both versions of helm. environment: more variables. hosts: a file that these commands,
-        and nobody else, see as /etc/hosts."""
+        and nobody else, see as /etc/hosts. cwd: where they run, by default in the root of the tree."""
         self.folder = tempfile.TemporaryDirectory(prefix="spate-docs-")
         folder = pathlib.Path(self.folder.name)
         (folder / "bin").mkdir()
@@ -88,7 +88,7 @@ class Shell:
         with_hosts = ["unshare", "--mount", "sh", "-c", f"mount --bind '{hosts}' /etc/hosts && exec \"$@\"", "sh"] if hosts else []
         self.process = subprocess.Popen(
             [*with_hosts, "bash", "-euo", "pipefail"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True, cwd=DOCS.parents[1],
+            start_new_session=True, cwd=cwd,
             env=os.environ | home | kept | {"PATH": path, "SPATE_CLUSTER": cluster_name} | (environment or {}))
         self.count = 0
 
@@ -127,8 +127,9 @@ class Shell:
 
 
 def follow(page, shell, replacements=None, on_block=None):
-    """Runs every sh block of a page. A text block after one is what it prints. on_block(block) is called before each."""
-    printed = None
+    """Runs every sh block of a page, and returns what each printed. A text block after one is what it prints. on_block(block) is
+    called before each."""
+    printed = []
     for block in blocks(page):
         if block.language == "sh":
             if on_block is not None:
@@ -136,8 +137,9 @@ def follow(page, shell, replacements=None, on_block=None):
             text = block.text
             for example, real in (replacements or {}).items():
                 text = text.replace(example, real)
-            printed = shell.run(text)
+            printed.append(shell.run(text))
         elif block.language == "text":
-            line = missing_line(block.text, printed)
+            line = missing_line(block.text, printed[-1])
             if line is not None:
-                raise AssertionError(f"{page}, '{block.heading}': this line is shown and did not come: {line}\nWhat came:\n{printed}")
+                raise AssertionError(f"{page}, '{block.heading}': this line is shown and did not come: {line}\nWhat came:\n{printed[-1]}")
+    return printed

@@ -194,16 +194,91 @@ class Install(rig.Server):
         self.assertTrue(self.can(operator, "get", "secrets/spate-token-key", "--namespace", self.namespace))
         self.assertFalse(self.can(operator, "get", "secrets/another", "--namespace", self.namespace))
 
-    def test_people_have_what_they_have_for_other_objects(self):
+    def test_people_have_the_rights_of_the_page(self):
+        """Whoever has view, edit or admin in a namespace, and nobody else; of what belongs to no namespace, admin everywhere alone."""
         self.install("helm4")
-        for role, may, may_not in (("view", "get", "create"), ("edit", "create", None), ("admin", "create", None)):
-            who, models, here = f"{role}er", "modeldeployments.spate.dev", ("--namespace", self.namespace)
-            self.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={who}", *here)
-            rig.wait_for(lambda w=who, m=may, h=here: self.can(w, m, "modeldeployments.spate.dev", *h), 30, f"{role} being given models")
-            self.assertFalse(self.can(who, "get", models, "--namespace", "default"))
-            self.assertFalse(self.can(who, "create", "tenants.spate.dev"))
-            if may_not:
-                self.assertFalse(self.can(who, may_not, models, *here))
+        self.make_namespace(f"{self.namespace}-other")
+        for role, expected in rights_of_people().items():
+            self.bind("rolebinding", role, "--namespace", self.namespace)
+            rig.wait_for(lambda r=role: self.ours(r, self.namespace), 30, f"{role} being given models")
+            self.assertEqual(self.ours(role, self.namespace), expected, role)
+            self.assertEqual(self.ours(role, f"{self.namespace}-other"), set())
+            for resource, verb in itertools.product(("tenants", "pricebooks"), ("get", "create", "patch")):
+                self.assertFalse(self.can(role, verb, f"{resource}.spate.dev"), f"{role} {verb} {resource}")
+
+    def test_people_do_what_they_may(self):
+        """And are told that it is forbidden where they may not: by requests, not by questions."""
+        self.install("helm4")
+        here = ("--namespace", self.namespace)
+        self.kubectl("apply", *here, "-f", "-", text="\n---\n".join(map(json.dumps, objects_of_people(self.namespace))))
+        self.addCleanup(self.kubectl, "delete", "modeldeployments,modelroutes,tenants,pricebooks", "--all", *here)
+        for role in ("view", "edit", "admin"):
+            self.bind("rolebinding", role, *here)
+        self.bind("clusterrolebinding", "admin", who="owner")
+        people = ("view", "edit", "admin", "owner")
+        for who in people:
+            rig.wait_for(lambda w=who: self.can(w, "get", "modelroutes.spate.dev", *here), 30, f"{who} being given models")
+        write = ("--type=merge", "--patch", '{"metadata": {"labels": {"written": "yes"}}}')
+        spoil = ("--subresource=status", "--type=merge", "--patch", '{"status": {"observedGeneration": 7}}')
+        in_namespace, anywhere = {"edit", "admin", "owner"}, {"owner"}
+        for allowed, *command in (
+                (in_namespace | {"view"}, "get", "modeldeployment/brook", "--subresource=status", *here),
+                (in_namespace | {"view"}, "get", "modeldeployment/brook", "--subresource=scale", *here),
+                (in_namespace, "scale", "modeldeployment/brook", "--replicas=2", *here),
+                (in_namespace, "patch", "modeldeployment/brook", *write, *here),
+                (in_namespace, "patch", "modelroute/chat", *write, *here),
+                (set(), "patch", "modeldeployment/brook", *spoil, *here),
+                (set(), "patch", "modelroute/chat", *spoil, *here),
+                (anywhere, "get", "tenants"), (anywhere, "get", "pricebook/list", "--subresource=status"),
+                (anywhere, "patch", "tenant/acme", *write), (anywhere, "patch", "pricebook/list", *write),
+                (set(), "patch", "tenant/acme", *spoil), (set(), "patch", "pricebook/list", *spoil)):
+            for who in people:
+                with self.subTest(who=who, command=command):
+                    self.assertEqual(self.forbidden(who, *command), who not in allowed)
+        self.assertEqual(self.get("modeldeployment", "brook", *here)["spec"]["scaling"]["replicas"], 2)
+
+    def bind(self, kind, role, *where, who=None):
+        name = f"{self.namespace}-{role}-{kind}"
+        self.kubectl("create", kind, name, f"--clusterrole={role}", f"--user={who or role}", *where)
+        self.addCleanup(self.kubectl, "delete", kind, name, *where)
+
+    def ours(self, who, namespace):
+        """(resource, verb) of all that a person may do there with our objects."""
+        return {(resource, verb) for resource, _, verb in self.rules(who, namespace) if resource.endswith(".spate.dev")}
+
+    def forbidden(self, who, *command):
+        """Whether the API server refuses it for want of a right; it must not for anything else."""
+        result = rig.run("kubectl", *command, "--as", who, environment=self.environment)
+        refused = "(Forbidden)" in result.stderr
+        self.assertEqual(result.returncode != 0, refused, result.stderr)
+        return refused
+
+
+def objects_of_people(namespace):
+    """One of each kind. The model is in mode Manual, so that it may be scaled."""
+    found = json.loads(model(namespace))
+    found["spec"]["scaling"] = {"mode": "Manual"}
+    group = {"apiVersion": "spate.dev/v1alpha1"}
+    return [found,
+            group | {"kind": "ModelRoute", "metadata": {"name": "chat"}, "spec": {"targets": [{"model": "brook"}]}},
+            group | {"kind": "Tenant", "metadata": {"name": "acme"}},
+            group | {"kind": "PriceBook", "metadata": {"name": "list"},
+                     "spec": {"prices": [{"model": "*", "input": "1", "output": "2"}]}}]
+
+
+def rights_of_people():
+    """By role, the (resource, verb) that the page's table gives."""
+    section = RBAC_PAGE.read_text().split("## For people\n")[1]
+    groups = {name: verbs.strip(". ") for name, verbs in re.findall(r"\*(read|write)\*: ([a-z, ]+)", section)}
+    rights = {"view": set(), "edit": set(), "admin": set()}
+    for row in re.findall(r"^\| (`.*) \|$", section, re.MULTILINE):
+        resources, *cells = row.split("|")
+        for role, cell in zip(rights, cells, strict=True):
+            spelled = re.sub(r"\*(\w+)\*", lambda found: groups[found[1]], cell).replace(" and ", ", ")
+            rights[role] |= {(resource, verb.strip()) for resource in re.findall("`([^`]+)`", resources)
+                             for verb in spelled.split(",") if verb.strip()}
+    assert all(rights.values()), "no table of what people may do"
+    return rights
 
 
 def rights_of_page(title):

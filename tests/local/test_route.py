@@ -232,6 +232,11 @@ class Route(unittest.TestCase):
         self.assertEqual(status, 503)
         self.assertIn("no target and no fallback of the route 'default/void'", body["error"]["message"])
 
+    def test_a_model_that_is_off_says_so(self):
+        status, body = self.ask("off")
+        self.assertEqual((status, body["error"]["code"]), (503, "model_unavailable"))
+        self.assertIn("model 'default/off' has no pods: it is scaled to 0 replicas", body["error"]["message"])
+
     def test_it_is_listed_and_shown(self):
         self.use("seen", {"old": 1, "new": 0}, ["asleep"])
         listed = rigs.request_json(self.gateway, "GET", "/v1/models", token=self.key)[1]["data"]

@@ -133,6 +133,7 @@ def controller_manager(plan, authority, binaries):
         "--secure-port", plans.CONTROLLER_MANAGER_PORT, "--root-ca-file", authority.certificate,
         "--service-account-private-key-file", authority.file("accounts.key"), "--use-service-account-credentials=true",
         "--node-monitor-period", "1s", "--node-monitor-grace-period", f"{NODE_GRACE_S}s",
+        "--horizontal-pod-autoscaler-sync-period", "1s",
         "--service-cluster-ip-range", plan.services, wait_for_path=str(api_is_ready(plan)))
 
 

@@ -55,12 +55,12 @@ class Cluster(ApiServer):
         with self.condition:
             self.change("DELETED", plural, copy.deepcopy(self.objects[plural, namespace, name]))
 
-    def make_model(self, namespace, replicas):
+    def make_model(self, namespace, replicas, **scaling):
         with self.condition:
             self.create("modeldeployments", KIND | {
                 "metadata": {"name": "brook", "generation": 1},
                 "spec": {"model": {"uri": "file:///models/brook"},
-                         "scaling": {"minReplicas": replicas, "maxReplicas": 4}}}, namespace)
+                         "scaling": {"minReplicas": replicas, "maxReplicas": 4} | scaling}}, namespace)
 
     def place(self, pod, node):
         """As the scheduler and the kubelet do it; no agent is there."""
@@ -158,6 +158,36 @@ class Platform(unittest.TestCase):
         self.assertIsNone(self.others(pod), "not waited for")
         self.wait_for(lambda: self.others(pod), "a status without the stuck pod", 10)
         self.assertIsNotNone(self.cluster.get("pods", "team-a", pod["metadata"]["name"]))
+
+    def test_a_replica_that_is_taken_away_has_no_share_of_the_spot(self):
+        """So its successor may be on spot, as it was; else each reclaim would leave one more on demand."""
+        def evict(pod):
+            pod["status"]["conditions"] = [{"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]
+
+        def mark(node):
+            node["spec"] = {"taints": [{"key": "spate.dev/reclaim", "effect": "NoSchedule"}]}
+
+        self.cluster.edit("nodes", None, "n1", lambda node: node["metadata"]["labels"].update(SPOT))
+        with self.cluster.condition:
+            self.cluster.create("nodes", {"metadata": {"name": "n2", "labels": {}},
+                                          "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+        for namespace, take_away in (("team-a", lambda pod: self.cluster.edit("pods", "team-a", pod["metadata"]["name"], evict)),
+                                     ("team-b", lambda pod: self.cluster.edit("nodes", None, "n1", mark))):
+            self.cluster.make_model(namespace, 2, spot={"percent": 50, "minOnDemand": 1})
+            if self.operator is None:
+                self.start()
+            pods = {self.wish(pod): pod for pod in self.wait_pods(2, namespace)}
+            self.assertEqual(set(pods), {"spot", "on-demand"})
+            self.cluster.place(pods["spot"], "n1")
+            self.cluster.place(pods["on-demand"], "n2")
+            take_away(pods["spot"])
+            former = [pod["metadata"]["name"] for pod in pods.values()]
+            successor, = self.wait_for(lambda n=namespace, f=former: [pod for pod in self.cluster.all_of("pods", n)
+                                                                      if pod["metadata"]["name"] not in f], "a successor")
+            self.assertEqual(self.wish(successor), "spot", namespace)
+
+    def wish(self, pod):
+        return pod["metadata"]["labels"]["spate.dev/capacity"]
 
     def want(self, namespace, replicas):
         def change(model):
