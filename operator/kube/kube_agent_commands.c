@@ -11,8 +11,9 @@ enum { PATCH_MAX = 512, KEY_AGAIN_MS = 5000 };
 static void annotate(struct kube *kube, const struct kube_entry *entry, const char *name,
                      const char *value)
 {
-    const struct kube_target target = {
-        .resource = &kube_pods_resource, .name_space = entry->name_space, .name = entry->name};
+    const struct kube_target target = {.resource = &kube_pods_resource,
+                                       .name_space = kube_entry_space(entry),
+                                       .name = kube_entry_name(entry)};
     const struct kube_pod *pod = entry->object;
     struct kube_write *write = kube_write_new(kube, 0);
     char patch[PATCH_MAX];
@@ -41,7 +42,8 @@ static void show_key(struct kube *kube, const struct kube_entry *entry)
         (pod->key_shown_ms > 0 && now_ms - pod->key_shown_ms < KEY_AGAIN_MS))
         return;
     pod->key_shown_ms = now_ms;
-    log_info("a pod of an earlier installation is taken over", LOG_VIEW("pod", entry->name));
+    log_info("a pod of an earlier installation is taken over",
+             LOG_VIEW("pod", kube_entry_name(entry)));
     annotate(kube, entry, KUBE_ANNOTATION_PUBLIC_KEY, kube->public_key);
 }
 

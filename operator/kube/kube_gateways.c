@@ -76,7 +76,7 @@ void kube_gateways_tell(struct kube *kube)
         if (!is_ours(kube, entry->object) || !is_alive(kube, entry->object))
             continue;
         if (count < KUBE_GATEWAYS_MAX)
-            names[count++] = entry->name;
+            names[count++] = kube_entry_name(entry);
         else
             left_out++;
     }

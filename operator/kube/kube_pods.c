@@ -130,7 +130,7 @@ static struct str explain_lack(const struct kube *kube, const struct kube_pod *p
 
     for (size_t at = 0;
          (entry = kube_store_next(kube_informer_store(kube->nodes->informer), &at)) != NULL;)
-        kube_lack_see(&search, entry->name, entry->object);
+        kube_lack_see(&search, kube_entry_name(entry), entry->object);
     kube_words_add_foreign(words, pod->message);
     kube_lack_end(&search, words);
     return str_of(words->text);
@@ -156,10 +156,10 @@ static void tell(const struct kube *kube, enum platform_change change,
     kube->platform.handler->on_pod(
         kube->platform.user, change,
         &(struct platform_pod){
-            .name_space = entry->name_space,
-            .name = entry->name,
+            .name_space = kube_entry_space(entry),
+            .name = kube_entry_name(entry),
             .uid = pod->uid,
-            .resource_version = str_of(entry->resource_version),
+            .resource_version = str_of(kube_entry_version(entry)),
             .owner_name = pod->owner_name,
             .owner_uid = pod->owner_uid,
             .template_hash = pod->template_hash,
@@ -183,7 +183,7 @@ static bool is_held(const struct kube *kube, const struct kube_entry *entry)
 {
     const struct kube_pod *pod = entry->object;
 
-    if (kube_namespace_is_absent(kube, entry->name_space))
+    if (kube_namespace_is_absent(kube, kube_entry_space(entry)))
         return true;
     for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
         const struct kube_entry *model;
@@ -191,8 +191,8 @@ static bool is_held(const struct kube *kube, const struct kube_entry *entry)
 
         if (view->kind == NULL || view->kind->id != CRD_MODEL_DEPLOYMENT)
             continue;
-        model =
-            kube_store_get(kube_informer_store(view->informer), entry->name_space, pod->owner_name);
+        model = kube_store_get(kube_informer_store(view->informer), kube_entry_space(entry),
+                               pod->owner_name);
         custom = model == NULL ? NULL : model->object;
         if (custom != NULL && custom->object == NULL)
             return true;
@@ -209,7 +209,7 @@ void kube_pods_tell(struct kube *kube, const struct kube_entry *entry)
     kube_pod_note_node(kube, pod);
     if (is_left_behind(kube, pod)) {
         if (pod->told) {
-            log_info("a pod is left behind", LOG_VIEW("pod", entry->name),
+            log_info("a pod is left behind", LOG_VIEW("pod", kube_entry_name(entry)),
                      LOG_VIEW("node", pod->node));
             tell(kube, PLATFORM_DELETED, entry);
         }
@@ -230,7 +230,7 @@ static void tell_out_of_memory(struct kube *kube, const struct kube_entry *entry
     const struct kube_event_about model = {
         .api_version = CRD_API_VERSION,
         .kind = crd_kinds[CRD_MODEL_DEPLOYMENT]->kind,
-        .name_space = entry->name_space,
+        .name_space = kube_entry_space(entry),
         .name = pod->owner_name,
         .uid = pod->owner_uid,
     };
@@ -238,7 +238,7 @@ static void tell_out_of_memory(struct kube *kube, const struct kube_entry *entry
 
     if (kube->epoch == 0 || pod->owner_name.len == 0)
         return;
-    kube_words_add_foreign(&words, entry->name);
+    kube_words_add_foreign(&words, kube_entry_name(entry));
     kube_words_add(&words, ": ");
     kube_words_out_of_memory(&words);
     kube_events_record(kube_recorder_events(kube->recorder), &model, true, EVENT_MEMORY, "Watch",
@@ -287,7 +287,7 @@ void kube_node_changed(struct kube *kube, enum kube_change change, const struct 
         if (!kube_view_has_agents(view))
             continue;
         for (const struct kube_entry *at = kube_store_index_first(
-                 kube_informer_store(view->informer), KUBE_BY_NODE, entry->name);
+                 kube_informer_store(view->informer), KUBE_BY_NODE, kube_entry_name(entry));
              at != NULL; at = next) {
             struct kube_pod *pod = at->object;
 
