@@ -21,8 +21,8 @@ static void annotate(struct kube *kube, const struct kube_entry *entry, const ch
     int r = kube_check_lead(kube, &err);
 
     snprintf(patch, sizeof(patch),
-             "{\"metadata\":{\"uid\":\"%.*s\",\"annotations\":{\"%s\":\"%s\"}}}", STR_ARG(pod->uid),
-             name, value);
+             "{\"metadata\":{\"uid\":\"%.*s\",\"annotations\":{\"%s\":\"%s\"}}}",
+             STR_ARG(kube_pod_text(pod, POD_UID)), name, value);
     if (r == 0)
         r = kube_merge_patch(kube->api, &target, str_of(patch), kube_write_reply(write), &err);
     kube_write_settle(write, r, &err);
@@ -55,8 +55,8 @@ void kube_agent_probe(struct platform *p, struct str pod_uid)
 
     if (entry != NULL)
         show_key(kube, entry);
-    agents_probe(&kube->agents, pod_uid, pod != NULL ? pod->restarts : 0,
-                 pod != NULL ? pod->address : STR_NONE);
+    agents_probe(&kube->agents, pod_uid, pod != NULL ? pod->record->restarts : 0,
+                 pod != NULL ? kube_pod_text(pod, POD_ADDRESS) : STR_NONE);
 }
 
 void kube_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid)
@@ -70,7 +70,8 @@ void kube_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid)
         results_add(&kube->results, ticket, -ERR_BUSY, &err, STR_NONE);
         return;
     }
-    agents_drain(&kube->agents, ticket, pod_uid, pod != NULL ? pod->address : STR_NONE);
+    agents_drain(&kube->agents, ticket, pod_uid,
+                 pod != NULL ? kube_pod_text(pod, POD_ADDRESS) : STR_NONE);
     if (entry != NULL) /* an autoscaler of nodes should leave it alone as long as it drains */
         annotate(kube, entry, KUBE_ANNOTATION_SAFE_TO_EVICT, "false");
 }

@@ -25,7 +25,7 @@ static const struct kube_resource reviews_resource = {"authentication.k8s.io", "
 /* One of ours, not of another release in this namespace. */
 static bool is_ours(const struct kube *kube, const struct kube_pod *pod)
 {
-    return str_is(pod->account, kube->options.gateway_account);
+    return str_is(kube_pod_account(pod), kube->options.gateway_account);
 }
 
 /* One that runs and whose node is alive: of others nobody waits for a word. */

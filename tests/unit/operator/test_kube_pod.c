@@ -48,21 +48,22 @@ static void everything_of_a_running_pod_is_read(void **state)
         "\"phase\":\"Running\",\"podIP\":\"10.77.1.5\"," CONTAINER("\"state\":{\"running\":{}}")));
 
     (void)state;
-    assert_true(str_is(pod->uid, "u-1"));
-    assert_true(str_is(pod->owner_name, "m"));
-    assert_true(str_is(pod->owner_uid, "u-m"));
-    assert_true(str_is(pod->owner_key, "team-a/m"));
-    assert_true(str_is(pod->template_hash, "0123456789"));
-    assert_true(str_is(pod->component, "agent"));
-    assert_true(str_is(pod->account, "default"));
-    assert_true(str_is(pod->node, "n1"));
-    assert_true(str_is(pod->address, "10.77.1.5:8000"));
-    assert_int_equal(pod->ordinal, 7);
-    assert_int_equal(pod->restarts, 2);
+    assert_true(str_is(kube_pod_text(pod, POD_NAME_SPACE), "team-a"));
+    assert_true(str_is(kube_pod_text(pod, POD_NAME), "m-0123456789-7"));
+    assert_true(str_is(kube_pod_text(pod, POD_UID), "u-1"));
+    assert_true(kube_pod_is_owned(pod));
+    assert_true(str_is(pod_record_owner_name(pod->record), "m"));
+    assert_true(str_is(kube_pod_text(pod, POD_OWNER_UID), "u-m"));
+    assert_true(str_is(kube_pod_text(pod, POD_OWNER_KEY), "team-a/m"));
+    assert_true(str_is(kube_pod_text(pod, POD_TEMPLATE_HASH), "0123456789"));
+    assert_true(str_is(kube_pod_text(pod, POD_ADDRESS), "10.77.1.5:8000"));
+    assert_true(str_is(kube_pod_node(pod), "n1"));
+    assert_null(pod->extras);
+    assert_int_equal(pod->record->ordinal, 7);
+    assert_int_equal(pod->record->restarts, 2);
     assert_int_equal(pod->phase, PLATFORM_POD_RUNNING);
-    assert_int_equal(pod->message.len, 0);
     assert_int_equal(pod->gone_by_ms, 0);
-    assert_int_equal(pod->created_ms, 1795341600000);
+    assert_int_equal(pod->record->created_ms, 1795341600000);
     assert_true(pod->key_mark == kube_pod_key_mark(STR(KEY)));
     assert_true(pod->key_mark != kube_pod_key_mark(STR("1" KEY)));
     assert_true(kube_pod_key_mark(STR("none")) == 0);
@@ -161,10 +162,11 @@ static void phases_are_told_in_words(void **state)
 
         snprintf(text, sizeof(text), "{" META "," SPEC ",\"status\":{%s}}", rows[i].status);
         pod = read_pod(text);
-        assert_int_equal(pod->unplaced, str_starts(pod->message, STR("no node has room for it")));
+        assert_int_equal(pod->unplaced,
+                         str_starts(kube_pod_message(pod), STR("no node has room for it")));
         if (pod->phase != rows[i].phase || pod->evicted != rows[i].evicted ||
-            !str_is(pod->message, rows[i].message))
-            fail_msg("row %zu: phase %d, '%.*s'", i, pod->phase, STR_ARG(pod->message));
+            !str_is(kube_pod_message(pod), rows[i].message))
+            fail_msg("row %zu: phase %d, '%.*s'", i, pod->phase, STR_ARG(kube_pod_message(pod)));
         kube_pod_free(pod);
     }
 }
@@ -187,7 +189,7 @@ static void an_address_is_digits_only(void **state)
 
         snprintf(text, sizeof(text), POD("\"podIP\":\"%s\""), rows_in[i][0]);
         pod = read_pod(text);
-        assert_true(str_is(pod->address, rows_in[i][1]));
+        assert_true(str_is(kube_pod_text(pod, POD_ADDRESS), rows_in[i][1]));
         kube_pod_free(pod);
     }
 }
@@ -224,7 +226,7 @@ static void a_finer_time_of_creation_is_believed_if_it_fits(void **state)
                  "\"2026-11-22T10:00:00Z\",\"annotations\":{\"spate.dev/created-ms\":\"%s\"}}}",
                  times[i].annotation);
         pod = read_pod(text);
-        assert_int_equal(pod->created_ms, times[i].created_ms);
+        assert_int_equal(pod->record->created_ms, times[i].created_ms);
         kube_pod_free(pod);
     }
 }
@@ -250,10 +252,33 @@ static void only_a_controller_is_an_owner(void **state)
         snprintf(text, sizeof(text),
                  "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"ownerReferences\":%s}}", owners[i]);
         pod = read_pod(text);
-        assert_int_equal(pod->owner_name.len, 0);
-        assert_int_equal(pod->owner_key.len, 0);
+        assert_false(kube_pod_is_owned(pod));
+        assert_int_equal(pod_record_owner_name(pod->record).len, 0);
         kube_pod_free(pod);
     }
+}
+
+/* What few pods have is kept with those alone. */
+static void extras_are_of_those_that_have_them(void **state)
+{
+    struct kube_pod *gateway = read_pod(
+        "{\"metadata\":{\"name\":\"gateway-0\",\"namespace\":\"n\",\"uid\":\"u\",\"labels\":{"
+        "\"spate.dev/component\":\"gateway\"}}," SPEC
+        ",\"status\":{\"phase\":\"Running\"," CONTAINER("\"state\":{\"running\":{}}") "}}");
+    struct kube_pod *waiting = read_pod(
+        "{" META
+        ",\"spec\":{\"serviceAccountName\":\"default\",\"tolerations\":[{\"key\":\"b\"},{}]},"
+        "\"status\":{" UNSCHEDULABLE("0/1 nodes are available: 1 untolerated taint.") "}}");
+
+    (void)state;
+    assert_true(str_is(kube_pod_account(gateway), "default"));
+    assert_int_equal(kube_pod_message(gateway).len, 0);
+    assert_int_equal(kube_pod_account(waiting).len, 0);
+    assert_true(str_is(kube_pod_message(waiting), "no node has room for it: 1 untolerated taint"));
+    assert_true(str_is(kube_pod_tolerated(waiting), "b * "));
+    assert_int_equal(kube_pod_node(waiting).len, 0);
+    kube_pod_free(gateway);
+    kube_pod_free(waiting);
 }
 
 /* A long text is cut between characters: what is left can be sent to the API. */
@@ -269,8 +294,8 @@ static void a_long_message_stays_a_text(void **state)
         snprintf(text, sizeof(text), "{" META "," SPEC ",\"status\":{" UNSCHEDULABLE("%s") "}}",
                  long_text);
         pod = read_pod(text);
-        assert_true(pod->message.len < PLATFORM_MESSAGE_MAX);
-        assert_true(utf8_valid(pod->message));
+        assert_true(kube_pod_message(pod).len < PLATFORM_MESSAGE_MAX);
+        assert_true(utf8_valid(kube_pod_message(pod)));
         kube_pod_free(pod);
     }
 }
@@ -395,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_deletion_has_its_time),
         cmocka_unit_test(a_finer_time_of_creation_is_believed_if_it_fits),
         cmocka_unit_test(only_a_controller_is_an_owner),
+        cmocka_unit_test(extras_are_of_those_that_have_them),
         cmocka_unit_test(a_long_message_stays_a_text),
         cmocka_unit_test(nodes_tell_what_a_pod_lacks),
         cmocka_unit_test(nodes_are_read),
