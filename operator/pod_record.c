@@ -3,26 +3,27 @@
  * owner's and holds its hash. So each is looked for in those before it. */
 #include "operator/pod_record.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/mem.h"
 
+enum {
+    KEY_MAX = 2 * POD_RECORD_TEXT_MAX + 1,
+    BYTES_MAX = 2 * KEY_MAX + 4 * POD_RECORD_TEXT_MAX, /* if no text repeats another one */
+};
+_Static_assert(BYTES_MAX <= UINT16_MAX, "a place in the texts is 16 bits");
+
 /* Texts that are being put together. */
 struct texts {
-    char bytes[POD_RECORD_BYTES_MAX];
     size_t len;
-    bool full; /* one did not fit */
+    char bytes[BYTES_MAX];
 };
 
 static void add(struct texts *texts, struct str text)
 {
-    if (text.len > sizeof(texts->bytes) - texts->len) {
-        texts->full = true;
-    } else if (text.len > 0) {
+    if (text.len > 0)
         memcpy(texts->bytes + texts->len, text.ptr, text.len);
-        texts->len += text.len;
-    }
+    texts->len += text.len;
 }
 
 static void place(struct texts *texts, struct pod_record *shape, enum pod_text which,
@@ -43,19 +44,20 @@ static void place(struct texts *texts, struct pod_record *shape, enum pod_text w
 static void place_owner(struct texts *texts, struct pod_record *shape,
                         const struct pod_facts *facts)
 {
-    struct texts key = {.len = 0};
+    struct texts key;
 
     if (facts->owner_name.len == 0)
         return;
+    key.len = 0;
     add(&key, facts->name_space);
     add(&key, STR("/"));
     add(&key, facts->owner_name);
-    texts->full = texts->full || key.full;
     place(texts, shape, POD_OWNER_KEY, (struct str){key.bytes, key.len});
 }
 
 static void place_all(struct texts *texts, struct pod_record *shape, const struct pod_facts *facts)
 {
+    texts->len = 0;
     add(texts, facts->name_space);
     add(texts, STR("/"));
     add(texts, facts->name);
@@ -68,19 +70,42 @@ static void place_all(struct texts *texts, struct pod_record *shape, const struc
     place(texts, shape, POD_ADDRESS, facts->address);
 }
 
+static int check(const struct pod_facts *facts, struct err *err)
+{
+    const struct {
+        const char *what;
+        struct str text;
+    } rows[] = {
+        {"namespace", facts->name_space},
+        {"name", facts->name},
+        {"uid", facts->uid},
+        {"owner's name", facts->owner_name},
+        {"owner's uid", facts->owner_uid},
+        {"template hash", facts->template_hash},
+        {"address", facts->address},
+    };
+
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (rows[i].text.len > POD_RECORD_TEXT_MAX)
+            return err_set(err, ERR_LIMIT, "the %s of a pod is longer than %d bytes", rows[i].what,
+                           POD_RECORD_TEXT_MAX);
+    }
+    return 0;
+}
+
 int pod_record_new(struct pod_record **out, const struct pod_facts *facts, struct err *err)
 {
-    struct texts texts = {.len = 0};
     struct pod_record shape = {.references = 1,
                                .restarts = facts->restarts,
                                .ordinal = facts->ordinal,
                                .created_ms = facts->created_ms};
     struct pod_record *record;
+    struct texts texts;
+    int r = check(facts, err);
 
+    if (r < 0)
+        return r;
     place_all(&texts, &shape, facts);
-    if (texts.full)
-        return err_set(err, ERR_LIMIT, "the texts of a pod are longer than %d bytes",
-                       POD_RECORD_BYTES_MAX);
     record = mem_alloc(sizeof(*record) + texts.len);
     if (record == NULL)
         return err_no_memory(err);

@@ -16,9 +16,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { POD_RECORD_BYTES_MAX = 4096 /* of all texts of a pod */ };
+enum { POD_RECORD_TEXT_MAX = 253 /* of each text, in bytes: the longest name of Kubernetes */ };
 
-/* What a record is made of. Texts may be empty. */
+/* What a record is made of. Texts may be empty; none is longer than POD_RECORD_TEXT_MAX. What is
+ * meant for people, and may be of any length, is no part of it. */
 struct pod_facts {
     struct str name_space;
     struct str name;
@@ -54,7 +55,7 @@ struct pod_record {
     char texts[];
 };
 
-/* One reference, the caller's. -ERR_NO_MEMORY; -ERR_LIMIT: its texts are too long. */
+/* One reference, the caller's. -ERR_NO_MEMORY; -ERR_LIMIT: a text is too long, which err names. */
 int pod_record_new(struct pod_record **out, const struct pod_facts *facts, struct err *err);
 struct pod_record *pod_record_ref(struct pod_record *record);
 void pod_record_unref(struct pod_record *record); /* NULL is allowed */

@@ -263,6 +263,13 @@ uint64_t kube_pod_key_mark(struct str public_key)
     return mark;
 }
 
+/* Anybody who may make pods may write these at any length, while those of ours are short. So what
+ * is left of a long one is not that of any model, and the pod is as good as any stranger. */
+static struct str bounded(struct str text)
+{
+    return str_slice(text, 0, POD_RECORD_TEXT_MAX);
+}
+
 static int read_record(struct pod_record **out, const json_t *object, const struct kube_meta *meta,
                        struct err *err)
 {
@@ -274,9 +281,9 @@ static int read_record(struct pod_record **out, const json_t *object, const stru
         .name_space = meta->name_space,
         .name = meta->name,
         .uid = meta->uid,
-        .owner_name = text(owner, "name"),
-        .owner_uid = text(owner, "uid"),
-        .template_hash = text(labels, KUBE_LABEL_HASH),
+        .owner_name = bounded(text(owner, "name")),
+        .owner_uid = bounded(text(owner, "uid")),
+        .template_hash = bounded(text(labels, KUBE_LABEL_HASH)),
         .created_ms = created_at(metadata, meta),
         .restarts = restarts_of(member(object, "status")),
     };
@@ -311,9 +318,9 @@ int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube
     struct kube_pod *pod;
     int r;
 
-    if (node.len > POD_RECORD_BYTES_MAX)
-        return err_set(err, ERR_LIMIT, "spec.nodeName is longer than %d bytes",
-                       POD_RECORD_BYTES_MAX);
+    if (node.len > POD_RECORD_TEXT_MAX)
+        return err_set(err, ERR_LIMIT, "the node's name of a pod is longer than %d bytes",
+                       POD_RECORD_TEXT_MAX);
     pod = mem_alloc(sizeof(*pod) + node.len);
     if (pod == NULL)
         return err_no_memory(err);

@@ -74,8 +74,9 @@ static inline bool kube_pod_is_owned(const struct kube_pod *pod)
 
 /* Tells public keys apart: their first 16 digits. 0: it is none. */
 uint64_t kube_pod_key_mark(struct str public_key);
-/* Tolerant: what is missing or of another type is treated as absent. -ERR_LIMIT: its texts are
- * longer than any that the API takes. The caller owns *out. */
+/* Tolerant: what is missing or of another type is treated as absent, and words for people are cut
+ * at PLATFORM_MESSAGE_MAX. -ERR_LIMIT: its name, namespace, uid or node's name is longer than
+ * POD_RECORD_TEXT_MAX, which the API takes of nobody. The caller owns *out. */
 int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube_meta *meta,
                   struct err *err);
 void kube_pod_free(struct kube_pod *pod); /* NULL is allowed */

@@ -98,21 +98,54 @@ static void the_last_reference_frees(void **state)
     pod_record_unref(NULL);
 }
 
+static void the_longest_texts_come_back(void **state)
+{
+    static char texts[7][POD_RECORD_TEXT_MAX + 1];
+    struct pod_record *record = NULL;
+    struct pod_facts facts = {.ordinal = 1};
+    struct str *places[] = {&facts.name_space, &facts.name,      &facts.uid,
+                            &facts.owner_name, &facts.owner_uid, &facts.template_hash,
+                            &facts.address};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
+        memset(texts[i], 'a' + (int)i, POD_RECORD_TEXT_MAX);
+        *places[i] = str_of(texts[i]);
+    }
+    assert_int_equal(pod_record_new(&record, &facts, NULL), 0);
+    is_all(record, &facts);
+    pod_record_unref(record);
+}
+
 static void too_long_a_text_is_refused(void **state)
 {
-    static char text[POD_RECORD_BYTES_MAX + 1];
-    struct pod_record *record = NULL;
-    struct pod_facts facts = usual;
-    struct err err = {0};
+    static char text[POD_RECORD_TEXT_MAX + 2];
+    struct pod_facts facts;
+    const struct {
+        struct str *place;
+        const char *fault;
+    } rows[] = {
+        {&facts.name_space, "the namespace of a pod is longer than 253 bytes"},
+        {&facts.name, "the name of a pod is longer than 253 bytes"},
+        {&facts.uid, "the uid of a pod is longer than 253 bytes"},
+        {&facts.owner_name, "the owner's name of a pod is longer than 253 bytes"},
+        {&facts.owner_uid, "the owner's uid of a pod is longer than 253 bytes"},
+        {&facts.template_hash, "the template hash of a pod is longer than 253 bytes"},
+        {&facts.address, "the address of a pod is longer than 253 bytes"},
+    };
 
     (void)state;
     memset(text, 'x', sizeof(text) - 1);
-    facts.address = str_of(text);
-    assert_int_equal(pod_record_new(&record, &facts, &err), -ERR_LIMIT);
-    facts = usual;
-    facts.owner_name = str_of(text);
-    assert_int_equal(pod_record_new(&record, &facts, &err), -ERR_LIMIT);
-    assert_null(record);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct pod_record *record = NULL;
+        struct err err = {0};
+
+        facts = usual;
+        *rows[i].place = str_of(text);
+        assert_int_equal(pod_record_new(&record, &facts, &err), -ERR_LIMIT);
+        assert_string_equal(err_message(&err), rows[i].fault);
+        assert_null(record);
+    }
 }
 
 static int make(struct err *err)
@@ -133,9 +166,9 @@ static void memory_may_run_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_text_comes_back),    cmocka_unit_test(unusual_pods_are_as_good),
-        cmocka_unit_test(the_last_reference_frees), cmocka_unit_test(too_long_a_text_is_refused),
-        cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(every_text_comes_back),       cmocka_unit_test(unusual_pods_are_as_good),
+        cmocka_unit_test(the_last_reference_frees),    cmocka_unit_test(too_long_a_text_is_refused),
+        cmocka_unit_test(the_longest_texts_come_back), cmocka_unit_test(memory_may_run_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
