@@ -63,34 +63,37 @@ static int need_of(const struct autoscale_input *in)
     return need > NEED_MAX ? NEED_MAX : (int)need;
 }
 
+static int *window_slot(struct autoscale_state *state, int64_t part)
+{
+    return &state->window[part % (AUTOSCALE_WINDOW_PARTS + 1)];
+}
+
 static void window_note(struct autoscale_state *state, int64_t mono_ms, int need)
 {
     int64_t part = mono_ms / state->window_part_ms + 1;
-    int slot = (int)(part % (AUTOSCALE_WINDOW_PARTS + 1));
+    int64_t passed = part - state->window_part;
 
-    if (state->window[slot].part != part) {
-        state->window[slot].part = part;
-        state->window[slot].need = need;
-    } else if (need > state->window[slot].need) {
-        state->window[slot].need = need;
-    }
+    for (int i = 0; i <= AUTOSCALE_WINDOW_PARTS && i < passed; i++)
+        *window_slot(state, part - i) = 0;
+    state->window_part = part;
+    if (need > *window_slot(state, part))
+        *window_slot(state, part) = need;
 }
 
 /* The highest need over the delay; *leaves_ms is when the last part with that need leaves. */
-static int window_peak(const struct autoscale_state *state, int64_t mono_ms, int64_t *leaves_ms)
+static int window_peak(struct autoscale_state *state, int64_t mono_ms, int64_t *leaves_ms)
 {
     int64_t now_part = mono_ms / state->window_part_ms + 1;
     int64_t newest = now_part;
     int peak = 0;
 
     for (int i = 0; i <= AUTOSCALE_WINDOW_PARTS; i++) {
-        int64_t part = state->window[i].part;
-        int need = state->window[i].need;
+        int64_t part = state->window_part - i;
 
-        if (part == 0 || part < now_part - AUTOSCALE_WINDOW_PARTS)
-            continue;
-        if (need > peak || (need == peak && part > newest)) {
-            peak = need;
+        if (part < 1 || part < now_part - AUTOSCALE_WINDOW_PARTS)
+            break;
+        if (*window_slot(state, part) > peak) {
+            peak = *window_slot(state, part);
             newest = part;
         }
     }
@@ -119,6 +122,7 @@ static void keep_window(struct autoscale_state *state, const struct autoscale_in
     if (state->window_part_ms == part_ms)
         return;
     memset(state->window, 0, sizeof(state->window));
+    state->window_part = 0;
     state->window_part_ms = part_ms;
     window_note(state, in->mono_ms, state->desired);
 }

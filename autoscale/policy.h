@@ -103,13 +103,11 @@ struct autoscale_input {
  */
 struct autoscale_state {
     bool started;
-    int desired; /* of the last decision */
-    int need;    /* of the last decision; it held until this one */
-    struct {
-        int64_t part; /* number of the part of time from 1; 0: unused */
-        int need;
-    } window[AUTOSCALE_WINDOW_PARTS + 1];
-    int64_t window_part_ms; /* the window starts anew when this changes */
+    int desired;                            /* of the last decision */
+    int need;                               /* of the last decision; it held until this one */
+    int window[AUTOSCALE_WINDOW_PARTS + 1]; /* needs, by the part of time modulo its size */
+    int64_t window_part;                    /* number of the newest one from 1; 0: none */
+    int64_t window_part_ms;                 /* the window starts anew when this changes */
 };
 
 struct autoscale_decision {

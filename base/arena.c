@@ -15,7 +15,8 @@ enum { ARENA_CHUNK_BYTES = 8192 };
 struct arena_chunk {
     struct arena_chunk *next;
     size_t size;
-    size_t used;
+    size_t used;  /* by objects, from the beginning */
+    size_t texts; /* by texts, from the end */
     alignas(max_align_t) unsigned char bytes[];
 };
 
@@ -65,23 +66,31 @@ int arena_reserve(struct arena *a, size_t used)
     return used == 0 || add_chunk(a, used) != NULL ? 0 : -ERR_NO_MEMORY;
 }
 
+/* A chunk with so much room, below the ceiling; NULL if there is none. */
+static struct arena_chunk *find_room(struct arena *a, size_t bytes)
+{
+    struct arena_chunk *chunk = a->chunks;
+
+    if (bytes > a->max - a->used)
+        return NULL;
+    if (chunk == NULL || chunk->size - chunk->used - chunk->texts < bytes)
+        chunk = add_chunk(a, bytes > ARENA_CHUNK_BYTES ? bytes : ARENA_CHUNK_BYTES);
+    return chunk;
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
     const size_t align = alignof(max_align_t);
-    struct arena_chunk *chunk = a->chunks;
+    struct arena_chunk *chunk;
     size_t rounded;
     void *object;
 
     if (__builtin_add_overflow(size == 0 ? 1 : size, align - 1, &rounded))
         return NULL;
     rounded -= rounded % align;
-    if (rounded > a->max - a->used)
+    chunk = find_room(a, rounded);
+    if (chunk == NULL)
         return NULL;
-    if (chunk == NULL || chunk->size - chunk->used < rounded) {
-        chunk = add_chunk(a, rounded > ARENA_CHUNK_BYTES ? rounded : ARENA_CHUNK_BYTES);
-        if (chunk == NULL)
-            return NULL;
-    }
     object = chunk->bytes + chunk->used;
     chunk->used += rounded;
     a->used += rounded;
@@ -97,9 +106,21 @@ void *arena_array(struct arena *a, size_t count, size_t size)
     return arena_alloc(a, bytes);
 }
 
+/* Room for a text and its NUL. */
+static char *alloc_text(struct arena *a, size_t length)
+{
+    struct arena_chunk *chunk = length == SIZE_MAX ? NULL : find_room(a, length + 1);
+
+    if (chunk == NULL)
+        return NULL;
+    chunk->texts += length + 1;
+    a->used += length + 1;
+    return (char *)chunk->bytes + chunk->size - chunk->texts;
+}
+
 char *arena_strdup(struct arena *a, struct str s)
 {
-    char *copy = s.len == SIZE_MAX ? NULL : arena_alloc(a, s.len + 1);
+    char *copy = alloc_text(a, s.len);
 
     if (copy != NULL && s.len > 0)
         memcpy(copy, s.ptr, s.len);
@@ -124,7 +145,7 @@ char *arena_printf(struct arena *a, const char *format, ...)
     va_end(args);
     if (length < 0)
         return NULL;
-    text = arena_alloc(a, (size_t)length + 1);
+    text = alloc_text(a, (size_t)length);
     if (text == NULL)
         return NULL;
     va_start(args, format);

@@ -3,10 +3,12 @@
  * Memory with one lifetime: a request, a reconcile, a parse. Allocations are never freed one by
  * one; arena_reset frees all, newest clean-up first. Has a ceiling. Not thread-safe.
  *
- *     first chunk            second chunk
- *     +------+------+---+    +-----------+-------+
- *     | obj  | obj  |gap| <- | big object| free  |
- *     +------+------+---+    +-----------+-------+
+ *     first chunk                 second chunk
+ *     +-----+-----+---+----+      +------------+------+----+
+ *     | obj | obj |gap|text|  <-  | big object | free |text|
+ *     +-----+-----+---+----+      +------------+------+----+
+ *
+ * Texts need no alignment: they lie at the end of a chunk, without gaps.
  */
 #ifndef SPATE_BASE_ARENA_H
 #define SPATE_BASE_ARENA_H

@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "crd/object.h"
+#include "operator/pod_record.h"
 #include "wire/load.h"
 #include "wire/routes.h"
 #include "wire/stream.h"
@@ -57,27 +58,18 @@ enum platform_capacity {
     PLATFORM_CAPACITY_RESERVED,
 };
 
-/* A pod as watched. Immutable, borrowed for the callback: copy what must last. */
+/* A pod as watched. Borrowed for the callback: copy what must last, but the record, which may be
+ * kept by pod_record_ref. What the platform adds of its own to that lies beside it. */
 struct platform_pod {
-    struct str name_space;
-    struct str name;
-    struct str uid;
-    struct str resource_version; /* opaque */
-    struct str owner_name;       /* of the ModelDeployment in the same namespace */
-    struct str owner_uid;
-    struct str template_hash; /* of the settings that it was created with */
-    uint64_t ordinal;
-    int64_t created_ms; /* Unix time */
-    bool deleting;      /* deletion was asked for; it has its grace time */
-    bool reclaimed;     /* its machine gave notice: it will be gone within seconds */
-    bool reporting;     /* deleted, but it stays until its usage was taken; it serves nobody */
-    bool unplaced;      /* it waits for a machine: none has room for it */
+    struct pod_record *record; /* never NULL */
+    bool deleting;             /* deletion was asked for; it has its grace time */
+    bool reclaimed;            /* its machine gave notice: it will be gone within seconds */
+    bool reporting; /* deleted, but it stays until its usage was taken; it serves nobody */
+    bool unplaced;  /* it waits for a machine: none has room for it */
+    bool blocked;   /* pending until somebody does something: adds a node, corrects a name */
     enum platform_pod_phase phase;
     enum platform_capacity capacity; /* of the machine that it is on */
-    uint64_t restarts;               /* each is a new run of the agent, maybe at another address */
-    struct str address;              /* "127.0.0.1:40123"; empty until known */
     struct str message;              /* why it does not run, for people; empty: fine */
-    bool blocked; /* pending until somebody does something: adds a node, corrects a name */
 };
 
 /* A pod to create. The name is <model>-<hash>-<ordinal>; the platform sets the owner reference. */
@@ -109,8 +101,9 @@ struct platform_probe_result {
 };
 
 /*
- * What the platform calls. Views are borrowed for the callback, except crd_object, which may be
- * kept by crd_object_ref. The status of an object is to be read in on_object: later it may be gone.
+ * What the platform calls. Views are borrowed for the callback, except crd_object and pod_record,
+ * which may be kept by crd_object_ref and pod_record_ref. The status of an object is to be read in
+ * on_object: later it may be gone.
  */
 struct platform_handler {
     /* This process leads from now on (epoch > 0, kept durably and raised at each leadership), or

@@ -11,8 +11,9 @@ enum { PATCH_MAX = 512, KEY_AGAIN_MS = 5000 };
 static void annotate(struct kube *kube, const struct kube_entry *entry, const char *name,
                      const char *value)
 {
-    const struct kube_target target = {
-        .resource = &kube_pods_resource, .name_space = entry->name_space, .name = entry->name};
+    const struct kube_target target = {.resource = &kube_pods_resource,
+                                       .name_space = kube_entry_space(entry),
+                                       .name = kube_entry_name(entry)};
     const struct kube_pod *pod = entry->object;
     struct kube_write *write = kube_write_new(kube, 0);
     char patch[PATCH_MAX];
@@ -20,8 +21,8 @@ static void annotate(struct kube *kube, const struct kube_entry *entry, const ch
     int r = kube_check_lead(kube, &err);
 
     snprintf(patch, sizeof(patch),
-             "{\"metadata\":{\"uid\":\"%.*s\",\"annotations\":{\"%s\":\"%s\"}}}", STR_ARG(pod->uid),
-             name, value);
+             "{\"metadata\":{\"uid\":\"%.*s\",\"annotations\":{\"%s\":\"%s\"}}}",
+             STR_ARG(kube_pod_text(pod, POD_UID)), name, value);
     if (r == 0)
         r = kube_merge_patch(kube->api, &target, str_of(patch), kube_write_reply(write), &err);
     kube_write_settle(write, r, &err);
@@ -41,7 +42,8 @@ static void show_key(struct kube *kube, const struct kube_entry *entry)
         (pod->key_shown_ms > 0 && now_ms - pod->key_shown_ms < KEY_AGAIN_MS))
         return;
     pod->key_shown_ms = now_ms;
-    log_info("a pod of an earlier installation is taken over", LOG_VIEW("pod", entry->name));
+    log_info("a pod of an earlier installation is taken over",
+             LOG_VIEW("pod", kube_entry_name(entry)));
     annotate(kube, entry, KUBE_ANNOTATION_PUBLIC_KEY, kube->public_key);
 }
 
@@ -53,8 +55,8 @@ void kube_agent_probe(struct platform *p, struct str pod_uid)
 
     if (entry != NULL)
         show_key(kube, entry);
-    agents_probe(&kube->agents, pod_uid, pod != NULL ? pod->restarts : 0,
-                 pod != NULL ? pod->address : STR_NONE);
+    agents_probe(&kube->agents, pod_uid, pod != NULL ? pod->record->restarts : 0,
+                 pod != NULL ? kube_pod_text(pod, POD_ADDRESS) : STR_NONE);
 }
 
 void kube_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid)
@@ -68,7 +70,8 @@ void kube_agent_drain(struct platform *p, uint64_t ticket, struct str pod_uid)
         results_add(&kube->results, ticket, -ERR_BUSY, &err, STR_NONE);
         return;
     }
-    agents_drain(&kube->agents, ticket, pod_uid, pod != NULL ? pod->address : STR_NONE);
+    agents_drain(&kube->agents, ticket, pod_uid,
+                 pod != NULL ? kube_pod_text(pod, POD_ADDRESS) : STR_NONE);
     if (entry != NULL) /* an autoscaler of nodes should leave it alone as long as it drains */
         annotate(kube, entry, KUBE_ANNOTATION_SAFE_TO_EVICT, "false");
 }

@@ -25,7 +25,7 @@ static const struct kube_resource reviews_resource = {"authentication.k8s.io", "
 /* One of ours, not of another release in this namespace. */
 static bool is_ours(const struct kube *kube, const struct kube_pod *pod)
 {
-    return str_is(pod->account, kube->options.gateway_account);
+    return str_is(kube_pod_account(pod), kube->options.gateway_account);
 }
 
 /* One that runs and whose node is alive: of others nobody waits for a word. */
@@ -76,7 +76,7 @@ void kube_gateways_tell(struct kube *kube)
         if (!is_ours(kube, entry->object) || !is_alive(kube, entry->object))
             continue;
         if (count < KUBE_GATEWAYS_MAX)
-            names[count++] = entry->name;
+            names[count++] = kube_entry_name(entry);
         else
             left_out++;
     }

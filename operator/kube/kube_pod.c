@@ -19,13 +19,7 @@
 #include "operator/kube/kube_names.h"
 #include "operator/kube/kube_node.h"
 
-enum {
-    PARTS_MAX = 11,
-    ADDRESS_MAX = 80,
-    OWNER_KEY_MAX = 600,
-    TOLERATED_BYTES_MAX = 8192,
-    CREATED_SKEW_MS = 2000
-};
+enum { ADDRESS_MAX = 80, TOLERATED_BYTES_MAX = 8192, CREATED_SKEW_MS = 2000 };
 
 static const json_t *member(const json_t *object, const char *key)
 {
@@ -71,15 +65,20 @@ static bool met_its_limit(const json_t *state)
     return str_is(text(member(state, "terminated"), "reason"), "OOMKilled");
 }
 
+static uint32_t restarts_of(const json_t *status)
+{
+    json_int_t restarts = json_integer_value(member(agent_status(status), "restartCount"));
+
+    return restarts > 0 ? (uint32_t)restarts : 0;
+}
+
 static void read_container(struct kube_pod *pod, const json_t *status, struct kube_words *words)
 {
     const json_t *container = agent_status(status);
     const json_t *state = member(container, "state");
     const json_t *waiting = member(state, "waiting");
     const json_t *ended = member(state, "terminated");
-    json_int_t restarts = json_integer_value(member(container, "restartCount"));
 
-    pod->restarts = restarts > 0 ? (uint64_t)restarts : 0;
     pod->out_of_memory = met_its_limit(state) || met_its_limit(member(container, "lastState"));
     pod->phase = PLATFORM_POD_PENDING;
     if (json_is_object(member(state, "running"))) {
@@ -92,7 +91,12 @@ static void read_container(struct kube_pod *pod, const json_t *status, struct ku
     } else if (kube_words_waiting(words, waiting)) {
         pod->blocked = true;
     } else {
-        kube_words_pending(words, status, &pod->blocked, &pod->lack);
+        enum kube_lack lack = KUBE_LACKS_NOTHING;
+        bool blocked = false;
+
+        kube_words_pending(words, status, &blocked, &lack);
+        pod->blocked = blocked;
+        pod->lack = lack;
     }
 }
 
@@ -192,36 +196,34 @@ static const json_t *controller_of(const json_t *metadata)
     return NULL;
 }
 
-struct part {
-    struct str from;
-    struct str *place;
-};
-
-/* Copies all texts behind the struct. */
-static int pack(struct kube_pod **out, const struct kube_pod *shape, struct part *parts,
-                size_t count, struct err *err)
+static struct str append(char **at, struct str text)
 {
-    struct kube_pod *pod;
-    size_t size = sizeof(*pod);
+    char *start = *at;
+
+    if (text.len > 0)
+        memcpy(start, text.ptr, text.len);
+    *at += text.len;
+    return (struct str){start, text.len};
+}
+
+/* *out stays NULL if there are none. */
+static int make_extras(struct kube_pod_extras **out, struct str account, struct str message,
+                       struct str tolerated, struct err *err)
+{
+    size_t bytes = account.len + message.len + tolerated.len;
+    struct kube_pod_extras *extras;
     char *at;
 
-    for (size_t i = 0; i < count; i++)
-        size += parts[i].from.len;
-    pod = mem_alloc(size);
-    if (pod == NULL)
+    if (bytes == 0)
+        return 0;
+    extras = mem_alloc(sizeof(*extras) + bytes);
+    if (extras == NULL)
         return err_no_memory(err);
-    *pod = *shape;
-    at = (char *)(pod + 1);
-    for (size_t i = 0; i < count; i++) {
-        struct str *place =
-            (struct str *)((char *)pod + ((char *)parts[i].place - (const char *)shape));
-
-        *place = (struct str){at, parts[i].from.len};
-        if (parts[i].from.len > 0)
-            memcpy(at, parts[i].from.ptr, parts[i].from.len);
-        at += parts[i].from.len;
-    }
-    *out = pod;
+    at = extras->texts;
+    extras->account = append(&at, account);
+    extras->message = append(&at, message);
+    extras->tolerated = append(&at, tolerated);
+    *out = extras;
     return 0;
 }
 
@@ -261,47 +263,91 @@ uint64_t kube_pod_key_mark(struct str public_key)
     return mark;
 }
 
-int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube_meta *meta,
-                  struct err *err)
+/* Anybody who may make pods may write these at any length, while those of ours are short. So what
+ * is left of a long one is not that of any model, and the pod is as good as any stranger. */
+static struct str bounded(struct str text)
+{
+    return str_slice(text, 0, POD_RECORD_TEXT_MAX);
+}
+
+static int read_record(struct pod_record **out, const json_t *object, const struct kube_meta *meta,
+                       struct err *err)
 {
     const json_t *metadata = member(object, "metadata");
     const json_t *labels = member(metadata, "labels");
     const json_t *owner = controller_of(metadata);
-    struct kube_pod pod = {.created_ms = created_at(metadata, meta),
-                           .gone_by_ms = gone_by(metadata, meta)};
-    char address[ADDRESS_MAX], key[OWNER_KEY_MAX] = "";
+    char address[ADDRESS_MAX];
+    struct pod_facts facts = {
+        .name_space = meta->name_space,
+        .name = meta->name,
+        .uid = meta->uid,
+        .owner_name = bounded(text(owner, "name")),
+        .owner_uid = bounded(text(owner, "uid")),
+        .template_hash = bounded(text(labels, KUBE_LABEL_HASH)),
+        .created_ms = created_at(metadata, meta),
+        .restarts = restarts_of(member(object, "status")),
+    };
+
+    read_address(object, address);
+    facts.address = str_of(address);
+    str_to_u64(text(labels, KUBE_LABEL_ORDINAL), &facts.ordinal);
+    return pod_record_new(out, &facts, err);
+}
+
+static int read_extras(struct kube_pod *pod, const json_t *object, const struct kube_words *words,
+                       struct err *err)
+{
+    const json_t *spec = member(object, "spec");
+    const json_t *labels = member(member(object, "metadata"), "labels");
+    bool is_gateway = str_is(text(labels, KUBE_LABEL_COMPONENT), KUBE_COMPONENT_GATEWAY);
     CLEANUP(buf_fini) struct buf tolerated = {0};
-    struct kube_words words = {0};
-    struct part parts[PARTS_MAX];
 
     buf_init(&tolerated, TOLERATED_BYTES_MAX);
-    read_phase(&pod, member(object, "status"), &words);
-    if (pod.lack == KUBE_LACKS_TOLERATION)
-        read_tolerated(&tolerated, member(object, "spec"));
-    read_address(object, address);
-    str_to_u64(text(labels, KUBE_LABEL_ORDINAL), &pod.ordinal);
-    pod.key_mark =
+    if (pod->lack == KUBE_LACKS_TOLERATION)
+        read_tolerated(&tolerated, spec);
+    return make_extras(&pod->extras, is_gateway ? text(spec, "serviceAccountName") : STR_NONE,
+                       str_of(words->text), buf_str(&tolerated), err);
+}
+
+int kube_pod_read(struct kube_pod **out, const json_t *object, const struct kube_meta *meta,
+                  struct err *err)
+{
+    const json_t *metadata = member(object, "metadata");
+    struct str node = text(member(object, "spec"), "nodeName");
+    struct kube_words words = {0};
+    struct kube_pod *pod;
+    int r;
+
+    if (node.len > POD_RECORD_TEXT_MAX)
+        return err_set(err, ERR_LIMIT, "the node's name of a pod is longer than %d bytes",
+                       POD_RECORD_TEXT_MAX);
+    pod = mem_alloc(sizeof(*pod) + node.len);
+    if (pod == NULL)
+        return err_no_memory(err);
+    pod->node_len = (uint16_t)node.len;
+    memcpy(pod->node, node.len > 0 ? node.ptr : "", node.len);
+    pod->gone_by_ms = gone_by(metadata, meta);
+    pod->key_mark =
         kube_pod_key_mark(text(member(metadata, "annotations"), KUBE_ANNOTATION_PUBLIC_KEY));
-    pod.wants_on_demand =
-        str_is(text(labels, KUBE_LABEL_CAPACITY), kube_capacity_name(PLATFORM_CAPACITY_ON_DEMAND));
-    if (owner != NULL)
-        snprintf(key, sizeof(key), "%.*s/%.*s", STR_ARG(meta->name_space),
-                 STR_ARG(text(owner, "name")));
-    parts[0] = (struct part){meta->uid, &pod.uid};
-    parts[1] = (struct part){text(owner, "name"), &pod.owner_name};
-    parts[2] = (struct part){text(owner, "uid"), &pod.owner_uid};
-    parts[3] = (struct part){str_of(key), &pod.owner_key};
-    parts[4] = (struct part){text(labels, KUBE_LABEL_HASH), &pod.template_hash};
-    parts[5] = (struct part){text(labels, KUBE_LABEL_COMPONENT), &pod.component};
-    parts[6] = (struct part){text(member(object, "spec"), "serviceAccountName"), &pod.account};
-    parts[7] = (struct part){text(member(object, "spec"), "nodeName"), &pod.node};
-    parts[8] = (struct part){str_of(address), &pod.address};
-    parts[9] = (struct part){str_of(words.text), &pod.message};
-    parts[10] = (struct part){buf_str(&tolerated), &pod.tolerated};
-    return pack(out, &pod, parts, PARTS_MAX, err);
+    pod->wants_on_demand = str_is(text(member(metadata, "labels"), KUBE_LABEL_CAPACITY),
+                                  kube_capacity_name(PLATFORM_CAPACITY_ON_DEMAND));
+    read_phase(pod, member(object, "status"), &words);
+    r = read_extras(pod, object, &words, err);
+    if (r == 0)
+        r = read_record(&pod->record, object, meta, err);
+    if (r < 0) {
+        kube_pod_free(pod);
+        return r;
+    }
+    *out = pod;
+    return 0;
 }
 
 void kube_pod_free(struct kube_pod *pod)
 {
+    if (pod == NULL)
+        return;
+    pod_record_unref(pod->record);
+    mem_free(pod->extras);
     mem_free(pod);
 }

@@ -34,17 +34,17 @@ static void release_pod(void *user, void *object)
 
 static struct str uid_of(const void *object)
 {
-    return ((const struct kube_pod *)object)->uid;
+    return kube_pod_text(object, POD_UID);
 }
 
 static struct str node_of(const void *object)
 {
-    return ((const struct kube_pod *)object)->node;
+    return kube_pod_node(object);
 }
 
 static struct str owner_of(const void *object)
 {
-    return ((const struct kube_pod *)object)->owner_key;
+    return kube_pod_text(object, POD_OWNER_KEY);
 }
 
 const struct kube_store_type kube_pod_type = {
@@ -70,10 +70,11 @@ const struct kube_store_type kube_node_type = {.decode = decode_node, .release =
 
 /* --- nodes ------------------------------------------------------------------------------------ */
 
-static const struct kube_node *node_by_name(const struct kube *kube, struct str name)
+/* NULL: it is on none, or that is not known. */
+static const struct kube_node *node_of_pod(const struct kube *kube, const struct kube_pod *pod)
 {
     const struct kube_entry *entry =
-        kube_store_get(kube_informer_store(kube->nodes->informer), STR_NONE, name);
+        kube_store_get(kube_informer_store(kube->nodes->informer), STR_NONE, kube_pod_node(pod));
 
     return entry == NULL ? NULL : entry->object;
 }
@@ -81,9 +82,9 @@ static const struct kube_node *node_by_name(const struct kube *kube, struct str 
 /* Also notes since when the node of a pod is missing. */
 static bool node_is_lost(const struct kube *kube, const struct kube_pod *pod)
 {
-    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+    const struct kube_node *node = node_of_pod(kube, pod);
 
-    if (pod->node.len == 0)
+    if (pod->node_len == 0)
         return false;
     if (node != NULL)
         return !node->ready;
@@ -93,7 +94,7 @@ static bool node_is_lost(const struct kube *kube, const struct kube_pod *pod)
 
 void kube_pod_note_node(const struct kube *kube, struct kube_pod *pod)
 {
-    if (pod->node.len == 0 || node_by_name(kube, pod->node) != NULL)
+    if (pod->node_len == 0 || node_of_pod(kube, pod) != NULL)
         pod->node_missing_ms = 0;
     else if (pod->node_missing_ms == 0)
         pod->node_missing_ms = clock_mono_ms(kube->platform.clock);
@@ -106,14 +107,14 @@ bool kube_pod_is_lost(const struct kube *kube, const struct kube_pod *pod)
 
 bool kube_pod_is_reclaimed(const struct kube *kube, const struct kube_pod *pod)
 {
-    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+    const struct kube_node *node = node_of_pod(kube, pod);
 
     return pod->evicted || (node != NULL && node->reclaimed);
 }
 
 bool kube_pod_is_on_demand(const struct kube *kube, const struct kube_pod *pod)
 {
-    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+    const struct kube_node *node = node_of_pod(kube, pod);
 
     return node != NULL ? node->capacity != PLATFORM_CAPACITY_SPOT : pod->wants_on_demand;
 }
@@ -132,13 +133,13 @@ static bool is_left_behind(const struct kube *kube, const struct kube_pod *pod)
 static struct str explain_lack(const struct kube *kube, const struct kube_pod *pod,
                                struct kube_words *words)
 {
-    struct kube_lack_search search = {.lack = pod->lack, .tolerated = pod->tolerated};
+    struct kube_lack_search search = {.lack = pod->lack, .tolerated = kube_pod_tolerated(pod)};
     const struct kube_entry *entry;
 
     for (size_t at = 0;
          (entry = kube_store_next(kube_informer_store(kube->nodes->informer), &at)) != NULL;)
-        kube_lack_see(&search, entry->name, entry->object);
-    kube_words_add_foreign(words, pod->message);
+        kube_lack_see(&search, kube_entry_name(entry), entry->object);
+    kube_words_add_foreign(words, kube_pod_message(pod));
     kube_lack_end(&search, words);
     return str_of(words->text);
 }
@@ -150,37 +151,27 @@ static struct str message_of(const struct kube *kube, const struct kube_pod *pod
         return STR("its agent was out of order");
     if (pod->phase != PLATFORM_POD_LOST && node_is_lost(kube, pod))
         return STR("its node does not answer, or is gone");
-    return pod->lack == KUBE_LACKS_NOTHING ? pod->message : explain_lack(kube, pod, words);
+    return pod->lack == KUBE_LACKS_NOTHING ? kube_pod_message(pod) : explain_lack(kube, pod, words);
 }
 
 static void tell(const struct kube *kube, enum platform_change change,
                  const struct kube_entry *entry)
 {
     const struct kube_pod *pod = entry->object;
-    const struct kube_node *node = pod->node.len > 0 ? node_by_name(kube, pod->node) : NULL;
+    const struct kube_node *node = node_of_pod(kube, pod);
     struct kube_words words = {0};
 
     kube->platform.handler->on_pod(
         kube->platform.user, change,
         &(struct platform_pod){
-            .name_space = entry->name_space,
-            .name = entry->name,
-            .uid = pod->uid,
-            .resource_version = str_of(entry->resource_version),
-            .owner_name = pod->owner_name,
-            .owner_uid = pod->owner_uid,
-            .template_hash = pod->template_hash,
-            .ordinal = pod->ordinal,
-            .created_ms = pod->created_ms,
+            .record = pod->record,
             .deleting = pod->gone_by_ms > 0,
             .reclaimed = kube_pod_is_reclaimed(kube, pod),
             .unplaced = pod->unplaced,
+            .blocked = pod->blocked,
             .phase = kube_pod_is_lost(kube, pod) ? PLATFORM_POD_LOST : pod->phase,
             .capacity = node != NULL ? node->capacity : PLATFORM_CAPACITY_UNKNOWN,
-            .restarts = pod->restarts,
-            .address = pod->address,
             .message = message_of(kube, pod, &words),
-            .blocked = pod->blocked,
         });
 }
 
@@ -190,7 +181,7 @@ static bool is_held(const struct kube *kube, const struct kube_entry *entry)
 {
     const struct kube_pod *pod = entry->object;
 
-    if (kube_namespace_is_absent(kube, entry->name_space))
+    if (kube_namespace_is_absent(kube, kube_entry_space(entry)))
         return true;
     for (const struct kube_view *view = kube->views; view != NULL; view = view->next) {
         const struct kube_entry *model;
@@ -198,8 +189,8 @@ static bool is_held(const struct kube *kube, const struct kube_entry *entry)
 
         if (view->kind == NULL || view->kind->id != CRD_MODEL_DEPLOYMENT)
             continue;
-        model =
-            kube_store_get(kube_informer_store(view->informer), entry->name_space, pod->owner_name);
+        model = kube_store_get(kube_informer_store(view->informer), kube_entry_space(entry),
+                               pod_record_owner_name(pod->record));
         custom = model == NULL ? NULL : model->object;
         if (custom != NULL && custom->object == NULL)
             return true;
@@ -211,13 +202,13 @@ void kube_pods_tell(struct kube *kube, const struct kube_entry *entry)
 {
     struct kube_pod *pod = entry->object;
 
-    if (!kube->synced || kube->closing || pod->owner_name.len == 0)
+    if (!kube->synced || kube->closing || !kube_pod_is_owned(pod))
         return;
     kube_pod_note_node(kube, pod);
     if (is_left_behind(kube, pod)) {
         if (pod->told) {
-            log_info("a pod is left behind", LOG_VIEW("pod", entry->name),
-                     LOG_VIEW("node", pod->node));
+            log_info("a pod is left behind", LOG_VIEW("pod", kube_entry_name(entry)),
+                     LOG_VIEW("node", kube_pod_node(pod)));
             tell(kube, PLATFORM_DELETED, entry);
         }
         pod->told = false;
@@ -237,15 +228,15 @@ static void tell_out_of_memory(struct kube *kube, const struct kube_entry *entry
     const struct kube_event_about model = {
         .api_version = CRD_API_VERSION,
         .kind = crd_kinds[CRD_MODEL_DEPLOYMENT]->kind,
-        .name_space = entry->name_space,
-        .name = pod->owner_name,
-        .uid = pod->owner_uid,
+        .name_space = kube_entry_space(entry),
+        .name = pod_record_owner_name(pod->record),
+        .uid = kube_pod_text(pod, POD_OWNER_UID),
     };
     struct kube_words words = {0};
 
-    if (kube->epoch == 0 || pod->owner_name.len == 0)
+    if (kube->epoch == 0 || !kube_pod_is_owned(pod))
         return;
-    kube_words_add_foreign(&words, entry->name);
+    kube_words_add_foreign(&words, kube_entry_name(entry));
     kube_words_add(&words, ": ");
     kube_words_out_of_memory(&words);
     kube_events_record(kube_recorder_events(kube->recorder), &model, true, EVENT_MEMORY, "Watch",
@@ -294,7 +285,7 @@ void kube_node_changed(struct kube *kube, enum kube_change change, const struct 
         if (!kube_view_has_agents(view))
             continue;
         for (const struct kube_entry *at = kube_store_index_first(
-                 kube_informer_store(view->informer), KUBE_BY_NODE, entry->name);
+                 kube_informer_store(view->informer), KUBE_BY_NODE, kube_entry_name(entry));
              at != NULL; at = next) {
             struct kube_pod *pod = at->object;
 

@@ -22,8 +22,8 @@ void kube_tell_custom(const struct kube *kube, enum platform_change change,
     } else {
         log_error("an object can't be read, so nothing is done about it; the CRDs and the "
                   "operator should be of one version",
-                  LOG_VIEW("namespace", entry->name_space), LOG_VIEW("name", entry->name),
-                  LOG_STR("fault", custom->fault));
+                  LOG_VIEW("namespace", kube_entry_space(entry)),
+                  LOG_VIEW("name", kube_entry_name(entry)), LOG_STR("fault", custom->fault));
     }
 }
 
@@ -35,7 +35,7 @@ static bool tell_untold(struct kube *kube, const struct kube_view *view,
     const struct kube_pod *pod = entry->object;
 
     if (view->kind != NULL) {
-        if (custom->told || kube_namespace_is_absent(kube, entry->name_space))
+        if (custom->told || kube_namespace_is_absent(kube, kube_entry_space(entry)))
             return false;
         kube_tell_custom(kube, PLATFORM_ADDED, entry);
         return true;

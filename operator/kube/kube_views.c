@@ -77,7 +77,7 @@ static void custom_changed(struct kube *kube, enum kube_change change,
     kube_crd_follow(custom, before);
     if (!kube->synced || kube->closing)
         return;
-    if (kube_namespace_is_absent(kube, entry->name_space)) {
+    if (kube_namespace_is_absent(kube, kube_entry_space(entry))) {
         custom->told = before != NULL && before->told;
         custom->behind = true;
         return;

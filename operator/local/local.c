@@ -26,12 +26,12 @@ static void pod_changed(void *user, enum platform_change change, const struct lo
     struct local *local = user;
     struct local_pod_watcher *next;
     struct platform_pod view;
-    char version[24];
 
     if (!local->started || local->closing)
         return;
-    view = local_pod_view(pod, version);
+    view = local_pod_view(pod);
     local->platform.handler->on_pod(local->platform.user, change, &view);
+    pod_record_unref(view.record);
     for (struct local_pod_watcher *w = local->pod_watchers; w != NULL; w = next) {
         next = w->next;
         w->fn(w->user, change, pod);

@@ -14,33 +14,35 @@
 
 /* --- telling ---------------------------------------------------------------------------------- */
 
-struct platform_pod local_pod_view(const struct local_pod *pod, char version[24])
+struct platform_pod local_pod_view(const struct local_pod *pod)
 {
-    snprintf(version, 24, "%llu", (unsigned long long)pod->version);
-    return (struct platform_pod){
+    const struct pod_facts facts = {
         .name_space = str_of(pod->name_space),
         .name = str_of(pod->name),
         .uid = str_of(pod->uid),
-        .resource_version = str_of(version),
         .owner_name = str_of(pod->owner_name),
         .owner_uid = str_of(pod->owner_uid),
         .template_hash = str_of(pod->template_hash),
+        .address = str_of(pod->address),
         .ordinal = pod->ordinal,
         .created_ms = pod->created_ms,
+        .restarts = (uint32_t)pod->restarts,
+    };
+    struct platform_pod view = {
         .deleting = pod->deleting,
         .reporting = pod->report_since_ms != 0,
         .phase = pod->phase,
-        .restarts = pod->restarts,
-        .address = str_of(pod->address),
         .message = str_of(pod->message),
     };
+
+    (void)must(pod_record_new(&view.record, &facts, NULL) == 0 ? view.record : NULL);
+    return view;
 }
 
 void pods_changed(struct local_pod *pod, enum platform_change change)
 {
     struct local_pods *pods = pod->owner;
 
-    pod->version = ++pods->version;
     if (pods->options.on_change != NULL)
         pods->options.on_change(pods->options.user, change, pod);
 }
@@ -357,7 +359,6 @@ int local_pods_open(struct local_pods *pods, const struct local_pods_options *op
     map_init(&pods->pods, PODS_MAX);
     pods->folder = must(path_join(options->state, "pods"));
     pods->unreported_folder = must(path_join(options->state, "unreported"));
-    pods->version = (uint64_t)clock_wall_ms(options->clock);
     r = pods_read_folders(pods, err);
     for (size_t at = 0; r == 0 && (entry = map_next(&pods->pods, &at)) != NULL;)
         adopt(entry->value);

@@ -50,7 +50,6 @@ struct local_pod {
 
     enum platform_pod_phase phase;
     uint64_t restarts;
-    uint64_t version;
     char address[64];
     char message[PLATFORM_MESSAGE_MAX];
     bool deleting;
@@ -79,8 +78,7 @@ struct local_pods {
     struct local_pods_options options;
     char *folder;
     char *unreported_folder;
-    struct map pods; /* uid -> struct local_pod */
-    uint64_t version;
+    struct map pods;    /* uid -> struct local_pod */
     uint64_t set_aside; /* pods whose usage was not taken in time */
 };
 
@@ -110,7 +108,7 @@ void local_pods_stop_reports(struct local_pods *pods);
 struct local_pod *local_pods_find(const struct local_pods *pods, struct str name_space,
                                   struct str name);
 struct local_pod *local_pods_by_uid(const struct local_pods *pods, struct str uid);
-/* Views into the pod: valid until the loop turns. `version` has room for 24. */
-struct platform_pod local_pod_view(const struct local_pod *pod, char version[24]);
+/* Its message is valid until the loop turns; the record is the caller's to unref. */
+struct platform_pod local_pod_view(const struct local_pod *pod);
 
 #endif

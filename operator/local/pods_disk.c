@@ -122,29 +122,33 @@ static void write_record(const struct local_pod *pod, struct buf *out)
     json_close(&w, '}');
 }
 
-static int read_text(const json_t *tree, const char *key, char **out, struct err *err)
+static int read_text(const json_t *tree, const char *key, size_t max, char **out, struct err *err)
 {
     struct str text;
     int r = json_get_str(tree, key, true, &text, err);
 
-    if (r == 0)
-        must_replace(out, text);
-    return r;
+    if (r < 0)
+        return r;
+    if (text.len > max)
+        return err_set(err, ERR_LIMIT, "%s is longer than %zu bytes", key, max);
+    must_replace(out, text);
+    return 0;
 }
 
 static int read_record(struct local_pod *pod, const json_t *tree, struct err *err)
 {
     struct {
         const char *key;
+        size_t max;
         char **place;
     } texts[] = {
-        {"namespace", &pod->name_space},
-        {"name", &pod->name},
-        {"uid", &pod->uid},
-        {"owner_name", &pod->owner_name},
-        {"owner_uid", &pod->owner_uid},
-        {"template_hash", &pod->template_hash},
-        {"uri", &pod->uri},
+        {"namespace", POD_RECORD_TEXT_MAX, &pod->name_space},
+        {"name", POD_RECORD_TEXT_MAX, &pod->name},
+        {"uid", POD_RECORD_TEXT_MAX, &pod->uid},
+        {"owner_name", POD_RECORD_TEXT_MAX, &pod->owner_name},
+        {"owner_uid", POD_RECORD_TEXT_MAX, &pod->owner_uid},
+        {"template_hash", POD_RECORD_TEXT_MAX, &pod->template_hash},
+        {"uri", RECORD_TEXT_MAX, &pod->uri},
     };
     struct {
         const char *key;
@@ -161,7 +165,7 @@ static int read_record(struct local_pod *pod, const json_t *tree, struct err *er
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < ARRAY_COUNT(texts); i++)
-        r = read_text(tree, texts[i].key, texts[i].place, err);
+        r = read_text(tree, texts[i].key, texts[i].max, texts[i].place, err);
     for (size_t i = 0; r == 0 && i < ARRAY_COUNT(numbers); i++)
         r = json_get_i64(tree, numbers[i].key, true, 0, INT64_MAX, numbers[i].place, err);
     if (r == 0)

@@ -18,17 +18,17 @@
 /* It will go whoever agrees. */
 static bool is_forced(const struct pass *p, const struct world_pod *pod)
 {
-    return p->r->shutting_down || pod->view.reclaimed || pod->view.deleting ||
-           world_pod_drains(pod) || pod->view.phase == PLATFORM_POD_LOST;
+    return p->r->shutting_down || pod->reclaimed || pod->deleting || world_pod_drains(pod) ||
+           pod->phase == PLATFORM_POD_LOST;
 }
 
 static void cancel(struct pass *p, struct world_pod *pod)
 {
-    struct crd_pod *next = pass_next_pod(p, pod->view.name);
+    struct crd_pod *next = pass_next_pod(p, world_pod_name(pod));
     struct str text = pass_text(p,
                                 "%.*s stays: a gateway did not acknowledge within %d ms that it "
                                 "sends nothing more there",
-                                STR_ARG(pod->view.name), PASS_ACK_WAIT_MS);
+                                STR_ARG(world_pod_name(pod)), PASS_ACK_WAIT_MS);
 
     if (next == NULL)
         return;
@@ -47,8 +47,8 @@ static void tell(struct pass *p, struct world_pod *pod)
 {
     if (pod->drain_ticket != 0)
         return;
-    pod->drain_ticket = reconciler_call(p->r, CALL_DRAIN, p->m->key, pod->view.uid);
-    p->r->platform->ops->agent_drain(p->r->platform, pod->drain_ticket, pod->view.uid);
+    pod->drain_ticket = reconciler_call(p->r, CALL_DRAIN, p->m->key, world_pod_uid(pod));
+    p->r->platform->ops->agent_drain(p->r->platform, pod->drain_ticket, world_pod_uid(pod));
 }
 
 /* Before the agent is told: everybody has to know. Returns true when they do. */
@@ -77,7 +77,7 @@ static bool gateways_know(struct pass *p, struct world_pod *pod)
  * last seconds that there are, and then hands them over. */
 static int64_t grace_of(const struct pass *p, const struct world_pod *pod)
 {
-    if (pod->view.reclaimed)
+    if (pod->reclaimed)
         return 0;
     if (p->r->shutting_down)
         return PASS_DRAIN_SHUT_DOWN_MS;
@@ -107,18 +107,18 @@ static void advance(struct pass *p, const struct crd_pod *recorded, struct world
 {
     int64_t since = p->wall_ms - recorded->draining_since_ms;
 
-    if (pod->view.phase == PLATFORM_POD_LOST) {
+    if (pod->phase == PLATFORM_POD_LOST) {
         reconciler_delete_pod(p->r, pod, 0);
         return;
     }
-    if (pod->view.deleting && pod->delete_sent_ms == 0)
+    if (pod->deleting && pod->delete_sent_ms == 0)
         return; /* somebody else's deletion: SIGTERM drains it */
     if (pod->drain_told_ms == 0) {
         if (!gateways_know(p, pod))
             return;
         if (is_unreachable(p, pod) || since >= grace_of(p, pod))
             reconciler_delete_pod(p->r, pod, PASS_DELETE_GRACE_MS);
-        else if (pod->view.address.len > 0)
+        else if (world_pod_address(pod).len > 0)
             tell(p, pod); /* one that crashed is told when it is back and can report */
         pass_requeue(p, p->now_ms + 1000);
         return;

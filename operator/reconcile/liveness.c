@@ -15,15 +15,15 @@ enum {
 /* How long until the next probe, by what the last one said. */
 static int64_t probe_interval(const struct reconciler *r, const struct world_pod *pod)
 {
-    int64_t age = clock_wall_ms(r->platform->clock) - pod->view.created_ms;
+    int64_t age = clock_wall_ms(r->platform->clock) - pod->record->created_ms;
     int64_t interval;
 
     if (pod->answered && pod->probe_failures == 0) {
-        if (strcmp(pod->status.state, "ready") == 0 && pod->drain_told_ms == 0)
+        if (pod->status.state == WORLD_AGENT_READY && pod->drain_told_ms == 0)
             return r->platform->probe_interval_ms > 0 ? r->platform->probe_interval_ms : INT64_MAX;
-        if (strcmp(pod->status.state, "failed") == 0)
+        if (pod->status.state == WORLD_AGENT_FAILED)
             return PROBE_FAILED_MS;
-        if (strcmp(pod->status.state, "loading") != 0)
+        if (pod->status.state != WORLD_AGENT_LOADING)
             return PROBE_DRAINING_MS;
     }
     /* Starting: a sixteenth of the age on top of it is late enough. */
@@ -43,13 +43,13 @@ void liveness_answer(struct reconciler *r, struct world_pod *pod,
     pod->probing = false;
     pod->met = true;
     if (result->code == 0) {
-        world_pod_answered(pod, result->status);
+        world_pod_answered(&r->world, pod, result->status);
         pod->answered = true;
         pod->answered_ms = now;
         pod->probe_failures = 0;
         pod->failing_since_ms = 0;
         pod->suspect = false;
-        if (strcmp(pod->status.state, "ready") == 0)
+        if (pod->status.state == WORLD_AGENT_READY)
             pod->ever_ready = true;
     } else {
         if (pod->probe_failures++ == 0)
@@ -61,14 +61,15 @@ void liveness_answer(struct reconciler *r, struct world_pod *pod,
 
 static void restart(struct pass *p, struct world_pod *pod, const char *why)
 {
-    const struct platform_pod *v = &pod->view;
+    struct str name = world_pod_name(pod);
+    struct str uid = world_pod_uid(pod);
 
     pod->restart_asked = true;
-    pod->restart_ticket = reconciler_call(p->r, CALL_RESTART, p->m->key, v->uid);
-    p->r->platform->ops->pod_restart(p->r->platform, pod->restart_ticket, v->name_space, v->name,
-                                     v->uid);
+    pod->restart_ticket = reconciler_call(p->r, CALL_RESTART, p->m->key, uid);
+    p->r->platform->ops->pod_restart(p->r->platform, pod->restart_ticket,
+                                     pod_record_text(pod->record, POD_NAME_SPACE), name, uid);
     if (p->m->object != NULL)
-        pass_event(p, true, "AgentRestarted", pass_text(p, "%.*s: %s", STR_ARG(v->name), why));
+        pass_event(p, true, "AgentRestarted", pass_text(p, "%.*s: %s", STR_ARG(name), why));
 }
 
 /* An agent that is silent, or whose engine stands still, is started again. One that never answered
@@ -95,8 +96,7 @@ void pass_probe(struct pass *p)
     for (size_t i = 0; i < p->m->pod_count; i++) {
         struct world_pod *pod = p->m->pods[i];
 
-        if (pod->view.phase != PLATFORM_POD_RUNNING || pod->view.address.len == 0 ||
-            pod->view.deleting)
+        if (pod->phase != PLATFORM_POD_RUNNING || world_pod_address(pod).len == 0 || pod->deleting)
             continue;
         check_sanity(p, pod);
         if (pod->probing)
@@ -111,6 +111,6 @@ void pass_probe(struct pass *p)
         }
         pod->probing = true;
         p->r->probes++;
-        p->r->platform->ops->agent_probe(p->r->platform, pod->view.uid);
+        p->r->platform->ops->agent_probe(p->r->platform, world_pod_uid(pod));
     }
 }

@@ -193,7 +193,7 @@ static void run_steps(struct pass *p)
 static void delete_orphans(struct pass *p)
 {
     for (size_t i = 0; i < p->m->pod_count; i++) {
-        if (!p->m->pods[i]->view.reporting)
+        if (!p->m->pods[i]->reporting)
             reconciler_delete_pod(p->r, p->m->pods[i], PASS_DELETE_GRACE_MS);
     }
     routes_mark_dirty(p->r);

@@ -30,11 +30,9 @@ void news_check_gateways(struct reconciler *r)
 /* Models that wait for acknowledgements, or whose size is held by a silent gateway. */
 static void add_waiting(struct reconciler *r)
 {
-    struct map_entry *entry;
+    const struct world_pod *pod;
 
-    for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
-        const struct world_pod *pod = entry->value;
-
+    for (size_t at = 0; (pod = set_next(&r->world.pods, &at)) != NULL;) {
         if (pod->drain_counter != 0 && pod->drain_told_ms == 0)
             queue_add(&r->queue, str_of(pod->model->key));
     }

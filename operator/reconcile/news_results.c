@@ -168,7 +168,7 @@ void news_probe(void *user, const struct platform_probe_result *result)
 
     if (r->probes > 0) /* else of a leadership that is over */
         r->probes--;
-    if (pod != NULL && pod->probing && pod->view.restarts == result->restarts) {
+    if (pod != NULL && pod->probing && pod->record->restarts == result->restarts) {
         liveness_answer(r, pod, result);
         r->routes_dirty = true;
         queue_add(&r->queue, str_of(pod->model->key));

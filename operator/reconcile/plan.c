@@ -34,7 +34,7 @@ static bool is_lost(const struct pass *p, const struct crd_pod *pod)
 {
     const struct world_pod *known = world_pod_find(&p->r->world, pod->uid);
 
-    return known != NULL && (known->view.phase == PLATFORM_POD_LOST || known->view.reclaimed);
+    return known != NULL && (known->phase == PLATFORM_POD_LOST || known->reclaimed);
 }
 
 static int64_t later(int64_t a, int64_t b)
@@ -48,9 +48,9 @@ static bool is_unplaced(struct pass *p, const struct crd_pod *pod)
     const struct world_pod *known = world_pod_find(&p->r->world, pod->uid);
     int64_t since_ms;
 
-    if (known == NULL || !known->view.unplaced)
+    if (known == NULL || !known->unplaced)
         return false;
-    since_ms = later(p->now_ms - (p->wall_ms - known->view.created_ms),
+    since_ms = later(p->now_ms - (p->wall_ms - known->record->created_ms),
                      later(p->m->left_ms, p->r->synced_ms));
     if (p->now_ms - since_ms >= PASS_PLACE_WAIT_MS)
         return true;
@@ -102,7 +102,7 @@ static bool is_off_spot(const struct pass *p, const struct crd_pod *pod)
 {
     const struct world_pod *known = world_pod_find(&p->r->world, pod->uid);
 
-    return known != NULL && known->view.capacity != PLATFORM_CAPACITY_SPOT;
+    return known != NULL && known->capacity != PLATFORM_CAPACITY_SPOT;
 }
 
 /* No more ready pods stay off spot machines than spec.scaling.spot.minOnDemand. */
@@ -201,7 +201,7 @@ static int64_t keep_draining(struct pass *p, int64_t how_many)
         struct world_pod *known = world_pod_find(&p->r->world, pod->uid);
 
         if (pod->phase != CRD_POD_DRAINING || known == NULL || !is_current(p, pod) ||
-            is_lost(p, pod) || known->view.deleting || known->drain_told_ms != 0 ||
+            is_lost(p, pod) || known->deleting || known->drain_told_ms != 0 ||
             known->drain_ticket != 0 || known->delete_sent_ms != 0 || !world_pod_ready(known))
             continue;
         pod->phase = CRD_POD_READY;

@@ -22,7 +22,8 @@ static const struct crd_pod *seen_pod(const struct pass *p, const struct world_p
     for (int i = 0; i < p->seen->pod_count; i++) {
         const struct crd_pod *recorded = &p->seen->pods[i];
 
-        if (str_eq(recorded->name, pod->view.name) && str_eq(recorded->uid, pod->view.uid))
+        if (str_eq(recorded->name, world_pod_name(pod)) &&
+            str_eq(recorded->uid, world_pod_uid(pod)))
             return recorded;
     }
     return NULL;
@@ -43,22 +44,22 @@ static enum crd_pod_phase phase_of(const struct world_pod *pod, const struct crd
 {
     if (world_pod_ready(pod))
         return CRD_POD_READY;
-    if (pod->view.phase == PLATFORM_POD_CRASHED || pod->view.phase == PLATFORM_POD_LOST)
+    if (pod->phase == PLATFORM_POD_CRASHED || pod->phase == PLATFORM_POD_LOST)
         return CRD_POD_FAILED;
-    if (!pod->met && before != NULL && pod->view.phase == PLATFORM_POD_RUNNING)
+    if (!pod->met && before != NULL && pod->phase == PLATFORM_POD_RUNNING)
         return (enum crd_pod_phase)before->phase;
     if (!pod->answered)
         return CRD_POD_PENDING;
-    return strcmp(pod->status.state, "failed") == 0 ? CRD_POD_FAILED : CRD_POD_LOADING;
+    return pod->status.state == WORLD_AGENT_FAILED ? CRD_POD_FAILED : CRD_POD_LOADING;
 }
 
 /* What the platform says of the pod, or the agent: why it failed, or what is not as wished. */
 static struct str message_of(const struct world_pod *pod, enum crd_pod_phase phase)
 {
-    if (pod->view.message.len > 0)
-        return pod->view.message;
+    if (pod->message != NULL)
+        return str_of(pod->message);
     if ((phase == CRD_POD_FAILED || phase == CRD_POD_READY) && pod->answered)
-        return str_of(pod->status.detail != NULL ? pod->status.detail : "");
+        return str_of(pod->status.detail);
     return STR_NONE;
 }
 
@@ -67,15 +68,15 @@ static struct str message_of(const struct world_pod *pod, enum crd_pod_phase pha
 static void record(struct pass *p, struct world_pod *pod, const struct crd_pod *before)
 {
     struct crd_pod *out = &p->next.pods[p->next.pod_count++];
-    bool draining = pod->view.deleting || world_pod_drains(pod) ||
+    bool draining = pod->deleting || world_pod_drains(pod) ||
                     (before != NULL && before->phase == CRD_POD_DRAINING);
 
     *out = (struct crd_pod){
-        .name = pod->view.name,
-        .uid = pod->view.uid,
-        .address = pod->view.address,
-        .ordinal = (int64_t)pod->view.ordinal,
-        .template_hash = pod->view.template_hash,
+        .name = world_pod_name(pod),
+        .uid = world_pod_uid(pod),
+        .address = world_pod_address(pod),
+        .ordinal = (int64_t)pod->record->ordinal,
+        .template_hash = pod_record_text(pod->record, POD_TEMPLATE_HASH),
         .phase = draining ? CRD_POD_DRAINING : (int)phase_of(pod, before),
     };
     out->message = message_of(pod, (enum crd_pod_phase)out->phase);
@@ -89,20 +90,20 @@ static void record(struct pass *p, struct world_pod *pod, const struct crd_pod *
 
 static void measure_cold_start(struct pass *p, struct world_pod *pod, const struct crd_pod *before)
 {
-    int64_t ms = pod->status.ready_ms - pod->view.created_ms;
+    int64_t ms = pod->status.ready_ms - pod->record->created_ms;
     bool was_ready = before != NULL && before->phase == CRD_POD_READY;
 
     if (pod->cold_start_taken || !world_pod_ready(pod))
         return;
     pod->cold_start_taken = true;
-    if (pod->view.restarts > 0 || ms <= 0 || was_ready)
+    if (pod->record->restarts > 0 || ms <= 0 || was_ready)
         return; /* a restarted agent, or one that was measured by the operator before */
     world_cold_start_add(p->m, ms);
     snprintf(p->m->cold_start_hash, sizeof(p->m->cold_start_hash), "%.*s",
-             STR_ARG(pod->view.template_hash));
+             STR_ARG(pod_record_text(pod->record, POD_TEMPLATE_HASH)));
     pass_event(
         p, false, "ColdStartCompleted",
-        pass_text(p, "%.*s was ready after %lld ms", STR_ARG(pod->view.name), (long long)ms));
+        pass_text(p, "%.*s was ready after %lld ms", STR_ARG(world_pod_name(pod)), (long long)ms));
 }
 
 /* A pod that nobody recorded is never routed to and goes at once. */
@@ -146,11 +147,11 @@ void pass_adopt(struct pass *p)
     for (size_t i = 0; i < p->m->pod_count; i++) {
         struct world_pod *pod = p->m->pods[i];
         const struct crd_pod *before = seen_pod(p, pod);
-        bool owned = str_is(pod->view.owner_uid, p->m->object->uid);
+        bool owned = str_is(pod_record_text(pod->record, POD_OWNER_UID), p->m->object->uid);
 
-        if (pod->view.reporting)
+        if (pod->reporting)
             continue; /* it goes by itself, and takes nobody's place until then */
-        if (!owned || (before == NULL && seen_pending(p, pod->view.name) == NULL)) {
+        if (!owned || (before == NULL && seen_pending(p, world_pod_name(pod)) == NULL)) {
             delete_stranger(p, pod);
             continue;
         }

@@ -64,10 +64,11 @@ void reconciler_delete_pod(struct reconciler *r, struct world_pod *pod, int64_t 
     if (pod->delete_sent_ms != 0 && now - pod->delete_sent_ms < PASS_DELETE_AGAIN_MS)
         return;
     pod->delete_sent_ms = now;
-    pod->delete_ticket = reconciler_call(r, CALL_DELETE, pod->model->key, pod->view.uid);
+    pod->delete_ticket = reconciler_call(r, CALL_DELETE, pod->model->key, world_pod_uid(pod));
     r->stats.pods_deleted++;
-    r->platform->ops->pod_delete(r->platform, pod->delete_ticket, pod->view.name_space,
-                                 pod->view.name, pod->view.uid, grace_ms);
+    r->platform->ops->pod_delete(r->platform, pod->delete_ticket,
+                                 pod_record_text(pod->record, POD_NAME_SPACE), world_pod_name(pod),
+                                 world_pod_uid(pod), grace_ms);
     queue_add_at(&r->queue, str_of(pod->model->key), now + PASS_DELETE_AGAIN_MS);
 }
 
@@ -299,7 +300,7 @@ static void on_pod(void *user, enum platform_change change, const struct platfor
 
     r->routes_dirty = true;
     if (change == PLATFORM_DELETED) {
-        pod = world_pod_find(&r->world, view->uid);
+        pod = world_pod_find(&r->world, pod_record_text(view->record, POD_UID));
         if (pod != NULL) {
             struct world_model *m = pod->model;
 
@@ -312,7 +313,8 @@ static void on_pod(void *user, enum platform_change change, const struct platfor
         if (pod != NULL)
             queue_add(&r->queue, str_of(pod->model->key));
         else
-            log_error("too many pods: this one is not looked after", LOG_VIEW("pod", view->name));
+            log_error("too many pods: this one is not looked after",
+                      LOG_VIEW("pod", pod_record_text(view->record, POD_NAME)));
     }
     reconciler_wake(r);
 }

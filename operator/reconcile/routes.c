@@ -29,23 +29,23 @@ static struct str keep(struct routes *routes, struct str text)
 static void add_pod(struct routes *routes, struct routes_model *out, const struct crd_pod *recorded,
                     struct world_pod *pod, uint64_t snapshot)
 {
-    bool leaving = recorded->phase == CRD_POD_DRAINING || pod->view.deleting;
+    bool leaving = recorded->phase == CRD_POD_DRAINING || pod->deleting;
 
     pod->routed = snapshot;
     out->pods[out->pod_count++] = (struct routes_pod){
-        .name = keep(routes, pod->view.name),
-        .uid = keep(routes, pod->view.uid),
-        .address = keep(routes, pod->view.address),
+        .name = keep(routes, world_pod_name(pod)),
+        .uid = keep(routes, world_pod_uid(pod)),
+        .address = keep(routes, world_pod_address(pod)),
         .draining = leaving || world_pod_drains(pod),
         .slots = pod->status.slots,
-        .digest = keep(routes, str_of(pod->status.digest)),
+        .digest = keep(routes, str_of(pod->status.digest != NULL ? pod->status.digest->hex : NULL)),
     };
 }
 
 /* Ready, or on its way out with work that may go on. */
 static bool is_routable(const struct world_pod *pod)
 {
-    return pod->view.address.len > 0 &&
+    return world_pod_address(pod).len > 0 &&
            (world_pod_ready(pod) || (pod->probe_failures == 0 && world_pod_drains(pod)));
 }
 
@@ -85,27 +85,32 @@ static void add_model(struct routes *routes, const struct reconciler *r, struct 
  * gateways will see whether it answers them. */
 static bool may_have_usage(const struct world_pod *pod)
 {
-    if (pod->view.phase != PLATFORM_POD_RUNNING || pod->view.address.len == 0)
+    if (pod->phase != PLATFORM_POD_RUNNING || world_pod_address(pod).len == 0)
         return false;
-    return pod->model->object == NULL || pod->view.deleting || world_pod_drains(pod) ||
+    return pod->model->object == NULL || pod->deleting || world_pod_drains(pod) ||
            (pod->answered && pod->status.unacknowledged > 0);
+}
+
+static bool is_leaver(const struct reconciler *r, const struct world_pod *pod)
+{
+    return pod->routed != r->snapshot && may_have_usage(pod);
 }
 
 static void add_leavers(struct routes *routes, const struct reconciler *r)
 {
-    struct map_entry *entry;
+    const struct world_pod *pod;
+    size_t count = 0;
 
-    routes->leavers =
-        must(arena_array(&routes->arena, r->world.pods.count + 1, sizeof(*routes->leavers)));
-    for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
-        const struct world_pod *pod = entry->value;
-
-        if (pod->routed == r->snapshot || !may_have_usage(pod))
+    for (size_t at = 0; (pod = set_next(&r->world.pods, &at)) != NULL;)
+        count += is_leaver(r, pod);
+    routes->leavers = must(arena_array(&routes->arena, count + 1, sizeof(*routes->leavers)));
+    for (size_t at = 0; (pod = set_next(&r->world.pods, &at)) != NULL;) {
+        if (!is_leaver(r, pod))
             continue;
         routes->leavers[routes->leaver_count++] = (struct routes_leaver){
-            .name = keep(routes, pod->view.name),
-            .uid = keep(routes, pod->view.uid),
-            .address = keep(routes, pod->view.address),
+            .name = keep(routes, world_pod_name(pod)),
+            .uid = keep(routes, world_pod_uid(pod)),
+            .address = keep(routes, world_pod_address(pod)),
         };
     }
 }

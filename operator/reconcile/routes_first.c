@@ -15,14 +15,12 @@ void routes_begin(struct reconciler *r)
 
 static size_t agents_missing(const struct reconciler *r)
 {
-    struct map_entry *entry;
+    const struct world_pod *pod;
     size_t missing = 0;
 
-    for (size_t at = 0; (entry = map_next(&r->world.pods, &at)) != NULL;) {
-        const struct world_pod *pod = entry->value;
-
-        missing += pod->view.phase == PLATFORM_POD_RUNNING && pod->view.address.len > 0 &&
-                   !pod->view.deleting && !pod->answered && pod->probe_failures == 0;
+    for (size_t at = 0; (pod = set_next(&r->world.pods, &at)) != NULL;) {
+        missing += pod->phase == PLATFORM_POD_RUNNING && world_pod_address(pod).len > 0 &&
+                   !pod->deleting && !pod->answered && pod->probe_failures == 0;
     }
     return missing;
 }

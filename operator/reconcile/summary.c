@@ -77,8 +77,8 @@ static uint64_t most_restarts(const struct pass *p)
     uint64_t most = 0;
 
     for (size_t i = 0; i < p->m->pod_count; i++) {
-        if (p->m->pods[i]->view.restarts > most)
-            most = p->m->pods[i]->view.restarts;
+        if (p->m->pods[i]->record->restarts > most)
+            most = p->m->pods[i]->record->restarts;
     }
     return most;
 }
@@ -89,10 +89,10 @@ static void capacity_condition(struct pass *p)
 
     for (size_t i = 0; i < p->m->pod_count; i++) {
         struct world_pod *pod = p->m->pods[i];
-        int64_t due = pod->view.created_ms +
-                      (pod->view.blocked ? PASS_BLOCKED_WAIT_MS : PASS_CAPACITY_WAIT_MS);
+        int64_t due =
+            pod->record->created_ms + (pod->blocked ? PASS_BLOCKED_WAIT_MS : PASS_CAPACITY_WAIT_MS);
 
-        if (pod->view.phase != PLATFORM_POD_PENDING)
+        if (pod->phase != PLATFORM_POD_PENDING)
             continue;
         if (p->wall_ms >= due)
             waiting = pod;
@@ -106,9 +106,8 @@ static void capacity_condition(struct pass *p)
                        p->m->create_message);
     else if (waiting != NULL)
         pass_condition(p, "CapacityAvailable", CRD_FALSE, "PodsPending",
-                       "%.*s was not started yet: %.*s", STR_ARG(waiting->view.name),
-                       STR_ARG(waiting->view.message.len > 0 ? waiting->view.message
-                                                             : STR("no reason given")));
+                       "%.*s was not started yet: %s", STR_ARG(world_pod_name(waiting)),
+                       waiting->message != NULL ? waiting->message : "no reason given");
     else
         pass_condition(p, "CapacityAvailable", CRD_TRUE, "Available", "every pod found its place");
 }
@@ -125,7 +124,7 @@ static void find_hold_reason(const struct pass *p, char out[PLATFORM_MESSAGE_MAX
         return;
     if (p->m->weights.known && p->m->weights.code < 0)
         snprintf(out, PLATFORM_MESSAGE_MAX, "%s", p->m->weights.message);
-    else if (known != NULL && known->answered && strcmp(known->status.state, "failed") == 0)
+    else if (known != NULL && known->answered && known->status.state == WORLD_AGENT_FAILED)
         snprintf(out, PLATFORM_MESSAGE_MAX, "%.*s can't serve: %s", STR_ARG(troubled->name),
                  known->status.detail != NULL ? known->status.detail : "");
     else if (troubled != NULL && most_restarts(p) >= PASS_CRASHES_STALLED)
@@ -138,10 +137,10 @@ static void find_hold_reason(const struct pass *p, char out[PLATFORM_MESSAGE_MAX
 static struct str start_trouble(struct pass *p)
 {
     for (size_t i = 0; i < p->m->pod_count; i++) {
-        const struct platform_pod *pod = &p->m->pods[i]->view;
+        const struct world_pod *pod = p->m->pods[i];
 
-        if (pod->message.len > 0 && (pod->blocked || pod->phase == PLATFORM_POD_CRASHED))
-            return pass_text(p, "; %.*s: %.*s", STR_ARG(pod->name), STR_ARG(pod->message));
+        if (pod->message != NULL && (pod->blocked || pod->phase == PLATFORM_POD_CRASHED))
+            return pass_text(p, "; %.*s: %s", STR_ARG(world_pod_name(pod)), pod->message);
     }
     return STR("");
 }
@@ -189,7 +188,7 @@ static void cold_start_figures(struct pass *p)
 
     if (m->cold_start_count == 0)
         return; /* those of the run before stand */
-    p->next.cold_start_last_ms = m->cold_starts[(m->cold_start_count - 1) % WORLD_COLD_STARTS];
+    p->next.cold_start_last_ms = m->cold_starts_ms[(m->cold_start_count - 1) % WORLD_COLD_STARTS];
     p->next.cold_start_median_ms = world_cold_start_percentile(m, 50);
     p->next.cold_start_p90_ms = world_cold_start_percentile(m, 90);
 }
@@ -199,7 +198,7 @@ static int capacity_type(const struct pass *p, struct str pod_uid)
 {
     const struct world_pod *pod = world_pod_find(&p->r->world, pod_uid);
 
-    switch (pod == NULL ? PLATFORM_CAPACITY_UNKNOWN : pod->view.capacity) {
+    switch (pod == NULL ? PLATFORM_CAPACITY_UNKNOWN : pod->capacity) {
     case PLATFORM_CAPACITY_SPOT:
         return CRD_CAPACITY_SPOT;
     case PLATFORM_CAPACITY_ON_DEMAND:

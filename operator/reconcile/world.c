@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The views of models and pods; gateways and load are in world_load.c. */
+/* The views of models; pods are in world_pods.c, gateways and load in world_load.c. */
 #include "operator/reconcile/world.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@ void world_init(struct world *w)
 {
     *w = (struct world){0};
     map_init(&w->models, WORLD_MODELS_MAX);
-    map_init(&w->pods, WORLD_PODS_MAX);
+    world_pods_init(w);
     w->tenants_max = ROUTES_TENANTS_MAX;
     map_init(&w->tenants, ROUTES_TENANTS_MAX + WORLD_TENANTS_WAITING_MAX);
     map_init(&w->payers, ROUTES_TENANTS_MAX + WORLD_TENANTS_WAITING_MAX);
@@ -34,7 +34,7 @@ struct world_model *world_model_find(const struct world *w, struct str key)
     return map_get(&w->models, key);
 }
 
-static struct world_model *model_get(struct world *w, struct str key)
+struct world_model *world_model_get(struct world *w, struct str key)
 {
     struct world_model *m = map_get(&w->models, key);
 
@@ -107,7 +107,7 @@ static void read_object(struct world_model *m)
 
 struct world_model *world_model_set(struct world *w, struct str key, struct crd_object *object)
 {
-    struct world_model *m = object != NULL ? model_get(w, key) : world_model_find(w, key);
+    struct world_model *m = object != NULL ? world_model_get(w, key) : world_model_find(w, key);
 
     if (m == NULL)
         return NULL;
@@ -170,153 +170,6 @@ void world_template_hash(const struct crd_model_spec *spec, char out[PLATFORM_HA
     out[PLATFORM_HASH_LEN] = '\0';
 }
 
-/* --- pods ------------------------------------------------------------------------------------- */
-
-struct world_pod *world_pod_find(const struct world *w, struct str uid)
-{
-    return map_get(&w->pods, uid);
-}
-
-struct world_pod *world_model_pod(const struct world_model *m, struct str name)
-{
-    for (size_t i = 0; i < m->pod_count; i++) {
-        if (str_eq(m->pods[i]->view.name, name))
-            return m->pods[i];
-    }
-    return NULL;
-}
-
-bool world_pod_ready(const struct world_pod *pod)
-{
-    return pod->view.phase == PLATFORM_POD_RUNNING && pod->answered && pod->probe_failures == 0 &&
-           !pod->stalled && strcmp(pod->status.state, "ready") == 0;
-}
-
-bool world_pod_drains(const struct world_pod *pod)
-{
-    return pod->answered && strcmp(pod->status.state, "draining") == 0;
-}
-
-/* The texts lie in one allocation, each with a NUL; namespace and owner are those of the model's
- * key. There may be a hundred thousand pods. */
-static void copy_view(struct world_pod *pod, const struct platform_pod *view)
-{
-    struct platform_pod *v = &pod->view;
-    struct str *places[] = {&v->name,          &v->uid,     &v->resource_version, &v->owner_uid,
-                            &v->template_hash, &v->address, &v->message};
-    size_t bytes = 0;
-    char *at;
-
-    *v = *view;
-    v->name_space = (struct str){pod->model->key, view->name_space.len};
-    v->owner_name = str_of(pod->model->key + view->name_space.len + 1);
-    for (size_t i = 0; i < ARRAY_COUNT(places); i++)
-        bytes += places[i]->len + 1;
-    at = must(mem_alloc(bytes));
-    mem_free(pod->texts);
-    pod->texts = at;
-    for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
-        size_t length = places[i]->len;
-
-        if (length > 0)
-            memcpy(at, places[i]->ptr, length);
-        *places[i] = (struct str){at, length};
-        at += length + 1;
-    }
-}
-
-void world_pod_answered(struct world_pod *pod, const struct stream_status *status)
-{
-    struct world_agent *agent = &pod->status;
-
-    memcpy(agent->state, status->state, sizeof(agent->state));
-    memcpy(agent->digest, status->digest, sizeof(agent->digest));
-    world_text_set(&agent->detail, str_of(status->detail));
-    agent->slots = status->slots;
-    agent->context_max = status->context_max;
-    agent->running = status->running;
-    agent->waiting = status->waiting;
-    agent->unacknowledged = status->unacknowledged;
-    agent->ready_ms = status->ready_ms;
-}
-
-static void pod_free(struct world_pod *pod)
-{
-    mem_free(pod->status.detail);
-    mem_free(pod->texts);
-    mem_free(pod);
-}
-
-void world_pod_forget_agent(struct world_pod *pod)
-{
-    pod->answered = false;
-    pod->probe_failures = 0;
-    pod->failing_since_ms = 0;
-    pod->probe_due_ms = 0;
-    pod->probing = false;
-    pod->stalled = false;
-    pod->suspect = false;
-    pod->restart_asked = false;
-    pod->drain_told_ms = 0;
-    pod->drain_ticket = 0;
-}
-
-static struct world_pod *pod_new(struct world *w, const struct platform_pod *view)
-{
-    char key[2 * PLATFORM_NAME_MAX + 2];
-    struct world_model *m;
-    struct world_pod *pod;
-
-    snprintf(key, sizeof(key), "%.*s/%.*s", STR_ARG(view->name_space), STR_ARG(view->owner_name));
-    m = model_get(w, str_of(key));
-    if (m == NULL)
-        return NULL;
-    pod = must(mem_alloc(sizeof(*pod)));
-    if (map_put(&w->pods, view->uid, pod, NULL) < 0) {
-        mem_free(pod);
-        return NULL;
-    }
-    pod->model = m;
-    if (m->pod_count == m->pod_cap) {
-        m->pod_cap = m->pod_cap == 0 ? 4 : 2 * m->pod_cap;
-        m->pods = must(mem_resize(m->pods, m->pod_cap, sizeof(*m->pods)));
-    }
-    m->pods[m->pod_count++] = pod;
-    return pod;
-}
-
-struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view)
-{
-    struct world_pod *pod = world_pod_find(w, view->uid);
-    struct world_create *create;
-
-    if (pod == NULL)
-        pod = pod_new(w, view);
-    else if (pod->view.restarts != view->restarts || !str_eq(pod->view.address, view->address))
-        world_pod_forget_agent(pod); /* that run of it is gone */
-    if (pod == NULL)
-        return NULL;
-    copy_view(pod, view);
-    create = world_create_find(pod->model, pod->view.name);
-    if (create != NULL)
-        create->shown = true;
-    return pod;
-}
-
-void world_pod_remove(struct world *w, struct world_pod *pod)
-{
-    struct world_model *m = pod->model;
-
-    for (size_t i = 0; i < m->pod_count; i++) {
-        if (m->pods[i] == pod) {
-            m->pods[i] = m->pods[--m->pod_count];
-            break;
-        }
-    }
-    map_remove(&w->pods, pod->view.uid);
-    pod_free(pod);
-}
-
 /* --- creations under way ---------------------------------------------------------------------- */
 
 struct world_create *world_create_find(const struct world_model *m, struct str name)
@@ -351,7 +204,8 @@ void world_create_remove(struct world_model *m, struct world_create *create)
 
 void world_cold_start_add(struct world_model *m, int64_t ms)
 {
-    m->cold_starts[m->cold_start_count++ % WORLD_COLD_STARTS] = ms;
+    m->cold_starts_ms[m->cold_start_count++ % WORLD_COLD_STARTS] =
+        ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
 int64_t world_cold_start_percentile(const struct world_model *m, int percent)
@@ -365,9 +219,9 @@ int64_t world_cold_start_percentile(const struct world_model *m, int percent)
     for (size_t i = 0; i < count; i++) { /* insertion sort: 16 at most */
         size_t j = i;
 
-        for (; j > 0 && sorted[j - 1] > m->cold_starts[i]; j--)
+        for (; j > 0 && sorted[j - 1] > m->cold_starts_ms[i]; j--)
             sorted[j] = sorted[j - 1];
-        sorted[j] = m->cold_starts[i];
+        sorted[j] = m->cold_starts_ms[i];
     }
     return sorted[(count - 1) * (size_t)percent / 100];
 }
@@ -388,9 +242,7 @@ void world_fini(struct world *w)
 {
     struct map_entry *entry;
 
-    for (size_t at = 0; (entry = map_next(&w->pods, &at)) != NULL;)
-        pod_free(entry->value);
-    map_fini(&w->pods);
+    world_pods_fini(w);
     for (size_t at = 0; (entry = map_next(&w->models, &at)) != NULL;)
         model_free(w, entry->value);
     map_fini(&w->models);

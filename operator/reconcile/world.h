@@ -15,6 +15,7 @@
 #include "autoscale/policy.h"
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/set.h"
 #include "crd/model_deployment.h"
 #include "crd/model_route.h"
 #include "operator/platform.h"
@@ -33,38 +34,62 @@ enum {
 
 struct world_model;
 
-/* What of an agent's last answer is of use. */
-struct world_agent {
-    char state[16];
-    char digest[65];
-    char *detail; /* for people; NULL: none */
-    uint64_t slots;
-    uint64_t context_max;
-    uint64_t running, waiting;
-    uint64_t unacknowledged;
-    int64_t ready_ms; /* Unix time; 0: not yet */
+/* An agent's digest, which those of a model have in common. */
+struct world_digest {
+    uint32_t users; /* agents that have it */
+    char hex[SHA256_HEX_LEN + 1];
 };
 
-/* A pod as last seen, and what is known of the agent in it. Times are of the monotonic clock. */
-struct world_pod {
-    struct platform_pod view; /* its strings live in `texts` and in the model's key */
-    char *texts;
-    struct world_model *model;
+enum world_agent_state {
+    WORLD_AGENT_LOADING,
+    WORLD_AGENT_READY,
+    WORLD_AGENT_DRAINING,
+    WORLD_AGENT_FAILED,
+    WORLD_AGENT_OTHER, /* none that is known here */
+};
 
-    bool probing;
-    int64_t probe_due_ms;
-    int probe_failures;        /* in a row */
-    int64_t failing_since_ms;  /* of the first of them; 0: none */
-    bool met;                  /* an agent in it was asked once, whatever came of it */
-    bool answered;             /* `status` is of this run of the agent */
+/* What of an agent's last answer is of use. Counts beyond 32 bits are the most that fits. */
+struct world_agent {
+    struct world_digest *digest; /* NULL: none */
+    char *detail;                /* for people; NULL: none */
+    int64_t ready_ms;            /* Unix time; 0: not yet */
+    uint32_t slots;
+    uint32_t context_max;
+    uint32_t running, waiting;
+    uint32_t unacknowledged;
+    enum world_agent_state state;
+};
+
+/* A pod as last seen, and what is known of the agent in it. Times are of the monotonic clock. There
+ * may be a hundred thousand: its texts are the platform's, see pod_record.h. */
+struct world_pod {
+    struct pod_record *record;
+    struct world_model *model;
+    char *message; /* why it does not run, for people; NULL: fine */
+
     struct world_agent status; /* the last answer */
     int64_t answered_ms;       /* when it came */
-    bool ever_ready;           /* seen ready, so it may have been routed to */
-    bool cold_start_taken;     /* its start was measured already */
-    bool stalled;              /* a gateway saw its engine stand still */
-    bool suspect;              /* a gateway gave it up, and it has not answered since */
+    int64_t probe_due_ms;
+    int64_t failing_since_ms; /* of the first failure in a row; 0: none */
+    int probe_failures;       /* in a row */
+
+    enum platform_pod_phase phase : 8;
+    enum platform_capacity capacity : 8;
+    bool deleting : 1; /* this and the next: see struct platform_pod */
+    bool reclaimed : 1;
+    bool reporting : 1;
+    bool unplaced : 1;
+    bool blocked : 1;
+
+    bool probing : 1;
+    bool met : 1;              /* an agent in it was asked once, whatever came of it */
+    bool answered : 1;         /* `status` is of this run of the agent */
+    bool ever_ready : 1;       /* seen ready, so it may have been routed to */
+    bool cold_start_taken : 1; /* its start was measured already */
+    bool stalled : 1;          /* a gateway saw its engine stand still */
+    bool suspect : 1;          /* a gateway gave it up, and it has not answered since */
+    bool restart_asked : 1;    /* for this run of the agent */
     uint64_t restart_ticket;   /* of the call under way; 0: none */
-    bool restart_asked;        /* for this run of the agent */
 
     uint64_t routed;        /* number of the last snapshot that lists it with its model */
     uint64_t drain_counter; /* of the first routes that show it draining; 0: none yet */
@@ -74,6 +99,22 @@ struct world_pod {
     uint64_t delete_ticket; /* the same */
     int64_t delete_sent_ms; /* 0: not yet */
 };
+
+static inline struct str world_pod_name(const struct world_pod *pod)
+{
+    return pod_record_text(pod->record, POD_NAME);
+}
+
+static inline struct str world_pod_uid(const struct world_pod *pod)
+{
+    return pod_record_text(pod->record, POD_UID);
+}
+
+/* Empty until it is known. */
+static inline struct str world_pod_address(const struct world_pod *pod)
+{
+    return pod_record_text(pod->record, POD_ADDRESS);
+}
 
 struct world_gateway {
     char *name;
@@ -142,7 +183,7 @@ struct world_model {
 
     struct autoscale_state autoscale;
     struct world_weights weights;
-    int64_t cold_starts[WORLD_COLD_STARTS];
+    uint32_t cold_starts_ms[WORLD_COLD_STARTS];
     uint64_t cold_start_count;
     /* The template of the newest one; empty: none. */
     char cold_start_hash[PLATFORM_HASH_LEN + 1];
@@ -172,7 +213,8 @@ struct world_route {
 
 struct world {
     struct map models;  /* "namespace/name" -> struct world_model */
-    struct map pods;    /* uid -> struct world_pod */
+    struct set pods;    /* struct world_pod by uid */
+    struct set digests; /* struct world_digest by hex */
     struct map tenants; /* name -> struct world_tenant */
     struct map payers;  /* name of a book -> struct world_tenant, the first that names it */
     size_t tenants_served, tenants_max;
@@ -216,6 +258,8 @@ enum world_target { WORLD_TARGET_OK, WORLD_TARGET_MISSING, WORLD_TARGET_NOT_PERM
 
 void world_init(struct world *w);
 void world_fini(struct world *w);
+void world_pods_init(struct world *w); /* these two: for the former */
+void world_pods_fini(struct world *w);
 
 /* Replaces a message of ours (cut at PLATFORM_MESSAGE_MAX); an empty one is NULL. */
 void world_text_set(char **owned, struct str text);
@@ -224,6 +268,8 @@ struct world_model *world_model_find(const struct world *w, struct str key);
 /* Takes the view of an object over (NULL: it is gone). Returns its model, or NULL if that is now
  * nothing at all. */
 struct world_model *world_model_set(struct world *w, struct str key, struct crd_object *object);
+/* NULL: there are too many. */
+struct world_model *world_model_get(struct world *w, struct str key);
 /* Drops the model if neither object nor pods are left. */
 void world_model_settle(struct world *w, struct world_model *m);
 
@@ -246,7 +292,7 @@ const struct crd_object *world_claim_owner(const struct world *w, const char *na
 
 struct world_pod *world_pod_find(const struct world *w, struct str uid);
 struct world_pod *world_pod_set(struct world *w, const struct platform_pod *view);
-void world_pod_answered(struct world_pod *pod, const struct stream_status *status);
+void world_pod_answered(struct world *w, struct world_pod *pod, const struct stream_status *status);
 /* Nothing that its agent said, or left unanswered, counts any more. */
 void world_pod_forget_agent(struct world_pod *pod);
 void world_pod_remove(struct world *w, struct world_pod *pod);

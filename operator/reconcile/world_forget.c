@@ -40,11 +40,12 @@ static void forget_of_gateway(struct world_gateway *gateway)
 void world_forget_doing(struct world *w)
 {
     struct map_entry *entry;
+    struct world_pod *pod;
 
     for (size_t at = 0; (entry = map_next(&w->models, &at)) != NULL;)
         world_model_forget_doing(entry->value);
-    for (size_t at = 0; (entry = map_next(&w->pods, &at)) != NULL;)
-        forget_of_pod(entry->value);
+    for (size_t at = 0; (pod = set_next(&w->pods, &at)) != NULL;)
+        forget_of_pod(pod);
     for (size_t at = 0; (entry = map_next(&w->routes, &at)) != NULL;) {
         struct world_route *route = entry->value;
 

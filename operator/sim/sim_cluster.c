@@ -47,32 +47,36 @@ static enum platform_capacity capacity_of(const struct sim *sim, const struct si
 
 static struct platform_pod view_of(const struct sim *sim, const struct sim_pod *pod)
 {
-    return (struct platform_pod){
+    const struct pod_facts facts = {
         .name_space = str_of(pod->name_space),
         .name = str_of(pod->name),
         .uid = str_of(pod->uid),
-        .resource_version = str_of(pod->version),
         .owner_name = str_of(pod->owner),
         .owner_uid = str_of(pod->owner_uid),
         .template_hash = str_of(pod->hash),
+        .address = str_of(pod->address),
         .ordinal = pod->ordinal,
         .created_ms = pod->created_ms,
+        .restarts = (uint32_t)pod->restarts,
+    };
+    struct platform_pod view = {
         .deleting = pod->gone_ms != 0,
         .reclaimed = pod->reclaimed,
         .reporting = pod->reporting,
         .unplaced = !pod->placed,
         .phase = pod->phase,
         .capacity = capacity_of(sim, pod),
-        .restarts = pod->restarts,
-        .address = str_of(pod->address),
         .message = str_of(pod->message),
     };
+
+    (void)must(pod_record_new(&view.record, &facts, NULL) == 0 ? view.record : NULL);
+    return view;
 }
 
 static void tell_pod(struct sim *sim, void *object)
 {
     struct sim_pod *pod = object;
-    struct platform_pod view = view_of(sim, pod);
+    struct platform_pod view;
     bool known = pod->told;
 
     pod->dirty = false;
@@ -81,16 +85,18 @@ static void tell_pod(struct sim *sim, void *object)
     pod->told = pod->exists;
     if (!pod->exists && !known)
         return; /* came and went unseen */
+    view = view_of(sim, pod);
     sim->platform.handler->on_pod(sim->platform.user,
                                   !pod->exists ? PLATFORM_DELETED
                                   : known      ? PLATFORM_MODIFIED
                                                : PLATFORM_ADDED,
                                   &view);
+    pod_record_unref(view.record);
 }
 
 void sim_pod_changed(struct sim *sim, struct sim_pod *pod)
 {
-    snprintf(pod->version, sizeof(pod->version), "%llu", (unsigned long long)++sim->version);
+    sim->version++;
     sim_note(sim, "pod %s phase %d agent %d exists %d deleting %d", pod->name, (int)pod->phase,
              (int)pod->agent, pod->exists, pod->gone_ms != 0);
     if (pod->dirty || !sim_operator_lives(sim))

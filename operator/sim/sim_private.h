@@ -30,7 +30,7 @@ struct sim_event {
 
 struct sim_pod {
     char name[PLATFORM_NAME_MAX + 1], name_space[64], uid[64], owner[64], owner_uid[64];
-    char hash[PLATFORM_HASH_LEN + 1], version[24], address[32], message[64];
+    char hash[PLATFORM_HASH_LEN + 1], address[32], message[64];
     uint64_t ordinal, restarts;
     int64_t created_ms, gone_ms; /* gone_ms: when a deletion takes effect; 0: none */
     bool reclaimed, exists, frozen, reporting;

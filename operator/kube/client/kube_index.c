@@ -2,98 +2,68 @@
 /* One index of a store: see kube_index.h. */
 #include "operator/kube/client/kube_index.h"
 
-#include "base/mem.h"
-
-struct kube_index_bucket {
-    char *value;
-    struct kube_entry *first;
-};
-
-void kube_index_init(struct kube_index *x)
+static struct str value_of(const void *user, const void *item)
 {
-    map_init(&x->buckets, KUBE_STORE_OBJECTS_MAX);
+    const struct kube_index *x = user;
+    const struct kube_entry *entry = item;
+
+    return x->value != NULL ? x->value(entry->object) : STR_NONE;
 }
 
-static void bucket_free(struct kube_index_bucket *bucket)
+void kube_index_init(struct kube_index *x, int which, struct str (*value)(const void *object))
 {
-    mem_free(bucket->value);
-    mem_free(bucket);
+    set_init(&x->firsts, KUBE_STORE_OBJECTS_MAX, value_of, x);
+    x->which = which;
+    x->value = value;
 }
 
 void kube_index_fini(struct kube_index *x)
 {
-    struct map_entry *slot;
-
-    for (size_t at = 0; (slot = map_next(&x->buckets, &at)) != NULL;)
-        bucket_free(slot->value);
-    map_fini(&x->buckets);
+    set_fini(&x->firsts);
 }
 
-static struct kube_index_bucket *bucket_get(struct kube_index *x, struct str value)
+/* In the place of the first entry so far, which keeps the place behind it. */
+int kube_index_add(struct kube_index *x, struct kube_entry *entry)
 {
-    struct kube_index_bucket *bucket = map_get(&x->buckets, value);
+    struct kube_index_link *link = &entry->links[x->which];
+    void *first = NULL;
 
-    if (bucket != NULL)
-        return bucket;
-    bucket = mem_alloc(sizeof(*bucket));
-    if (bucket == NULL)
-        return NULL;
-    bucket->value = mem_strndup(value.ptr, value.len);
-    if (bucket->value == NULL || map_put(&x->buckets, value, bucket, NULL) < 0) {
-        bucket_free(bucket);
-        return NULL;
-    }
-    return bucket;
-}
-
-int kube_index_add(struct kube_index *x, int which, struct str value, struct kube_entry *entry)
-{
-    struct kube_index_link *link = &entry->links[which];
-    struct kube_index_bucket *bucket;
-
-    if (value.len == 0)
+    if (value_of(x, entry).len == 0)
         return 0;
-    bucket = bucket_get(x, value);
-    if (bucket == NULL)
+    if (set_put(&x->firsts, entry, &first) < 0)
         return -ERR_NO_MEMORY;
-    link->bucket = bucket;
     link->back = NULL;
-    link->next = bucket->first;
+    link->next = first;
     if (link->next != NULL)
-        link->next->links[which].back = entry;
-    bucket->first = entry;
+        link->next->links[x->which].back = entry;
     return 0;
 }
 
-static void remove_one(struct kube_index *x, int which, struct kube_entry *entry)
+static void remove_one(struct kube_index *x, struct kube_entry *entry)
 {
-    struct kube_index_link *link = &entry->links[which];
-    struct kube_index_bucket *bucket = link->bucket;
+    struct kube_index_link *link = &entry->links[x->which];
+    struct str value = value_of(x, entry);
 
-    if (bucket == NULL)
-        return;
+    if (value.len == 0 || (link->back == NULL && set_get(&x->firsts, value) != entry))
+        return; /* it is not in this one */
     if (link->back != NULL)
-        link->back->links[which].next = link->next;
+        link->back->links[x->which].next = link->next;
+    else if (link->next != NULL)
+        (void)set_put(&x->firsts, link->next, NULL); /* can't fail: it takes the place of another */
     else
-        bucket->first = link->next;
+        (void)set_remove(&x->firsts, value);
     if (link->next != NULL)
-        link->next->links[which].back = link->back;
+        link->next->links[x->which].back = link->back;
     *link = (struct kube_index_link){0};
-    if (bucket->first != NULL)
-        return;
-    (void)map_remove(&x->buckets, str_of(bucket->value));
-    bucket_free(bucket);
 }
 
 void kube_index_remove_all(struct kube_index *indexes, struct kube_entry *entry)
 {
     for (int i = 0; i < entry->link_count; i++)
-        remove_one(&indexes[i], i, entry);
+        remove_one(&indexes[i], entry);
 }
 
 const struct kube_entry *kube_index_first(const struct kube_index *x, struct str value)
 {
-    const struct kube_index_bucket *bucket = map_get(&x->buckets, value);
-
-    return bucket != NULL ? bucket->first : NULL;
+    return set_get(&x->firsts, value);
 }

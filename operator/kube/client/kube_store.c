@@ -14,15 +14,23 @@ enum { KEY_MAX = 64 + 256 };
 
 struct kube_store {
     struct kube_store_options options;
-    struct map entries; /* key -> entry */
+    struct set entries; /* by key */
     struct kube_index index[KUBE_INDEXES_MAX];
     int index_count;
-    struct map listed; /* key -> a new entry, or the store's own: the list that is being read */
-    uint64_t list;     /* number of that list */
+    struct set listed; /* by key: new entries, or the store's own. The list that is being read */
+    uint32_t list;     /* number of that list */
     bool listing;
 };
 
 /* --- entries ---------------------------------------------------------------------------------- */
+
+static struct str key_of(const void *user, const void *item)
+{
+    const struct kube_entry *entry = item;
+
+    (void)user;
+    return (struct str){kube_entry_key(entry), entry->key_len};
+}
 
 static void entry_free(struct kube_store *s, struct kube_entry *entry)
 {
@@ -52,14 +60,12 @@ static struct str make_key(char space[KEY_MAX], struct str name_space, struct st
 }
 
 /* Appends a text and its NUL at *at. */
-static const char *place(char **at, struct str text)
+static void place(char **at, struct str text)
 {
-    char *start = *at;
-
-    memcpy(start, text.ptr != NULL ? text.ptr : "", text.len);
-    start[text.len] = '\0';
-    *at = start + text.len + 1;
-    return start;
+    if (text.len > 0)
+        memcpy(*at, text.ptr, text.len);
+    (*at)[text.len] = '\0';
+    *at += text.len + 1;
 }
 
 /* Without its struct. One allocation: there may be a hundred thousand of them. */
@@ -73,13 +79,14 @@ static int entry_new(struct kube_entry **out, const struct kube_store *s, struct
 
     if (entry == NULL)
         return err_no_memory(err);
-    entry->link_count = s->index_count;
+    entry->link_count = (uint8_t)s->index_count;
+    entry->key_len = (uint16_t)key.len;
+    entry->space_len = (uint16_t)meta->name_space.len;
+    entry->uid_len = (uint32_t)meta->uid.len;
     at = (char *)(entry->links + s->index_count);
-    entry->key = place(&at, key);
-    entry->uid = place(&at, meta->uid);
-    entry->resource_version = place(&at, meta->resource_version);
-    entry->name_space = (struct str){entry->key, meta->name_space.len};
-    entry->name = (struct str){entry->key + key.len - meta->name.len, meta->name.len};
+    place(&at, key);
+    place(&at, meta->uid);
+    place(&at, meta->resource_version);
     *out = entry;
     return 0;
 }
@@ -113,12 +120,12 @@ static int entry_make(struct kube_store *s, struct kube_entry **out, struct str 
 
 static bool same_object(const struct kube_entry *entry, const struct kube_meta *meta)
 {
-    return str_is(meta->uid, entry->uid);
+    return str_is(meta->uid, kube_entry_uid(entry));
 }
 
 static bool same_version(const struct kube_entry *entry, const struct kube_meta *meta)
 {
-    return same_object(entry, meta) && str_is(meta->resource_version, entry->resource_version);
+    return same_object(entry, meta) && str_is(meta->resource_version, kube_entry_version(entry));
 }
 
 /* --- changes ---------------------------------------------------------------------------------- */
@@ -133,11 +140,7 @@ static void tell(struct kube_store *s, enum kube_change change, const struct kub
 static int link_entry(struct kube_store *s, struct kube_entry *entry, struct err *err)
 {
     for (int i = 0; i < s->index_count; i++) {
-        int r = 0;
-
-        if (s->options.type->index[i] != NULL)
-            r = kube_index_add(&s->index[i], i, s->options.type->index[i](entry->object), entry);
-        if (r < 0) {
+        if (s->options.type->index[i] != NULL && kube_index_add(&s->index[i], entry) < 0) {
             kube_index_remove_all(s->index, entry);
             return err_no_memory(err);
         }
@@ -148,7 +151,7 @@ static int link_entry(struct kube_store *s, struct kube_entry *entry, struct err
 /* Takes the entry off and frees it, after it was told. */
 static void drop(struct kube_store *s, struct kube_entry *entry, bool unseen)
 {
-    (void)map_remove(&s->entries, str_of(entry->key));
+    (void)set_remove(&s->entries, key_of(NULL, entry));
     kube_index_remove_all(s->index, entry);
     tell(s, KUBE_DELETED, entry, NULL, unseen);
     entry_free(s, entry);
@@ -163,7 +166,7 @@ static int replace(struct kube_store *s, struct kube_entry *fresh, struct kube_e
 
     if (r < 0)
         return r;
-    r = map_put(&s->entries, str_of(fresh->key), fresh, NULL);
+    r = set_put(&s->entries, fresh, NULL);
     if (r < 0) {
         kube_index_remove_all(s->index, fresh);
         return r == -ERR_NO_MEMORY ? err_no_memory(err)
@@ -175,7 +178,7 @@ static int replace(struct kube_store *s, struct kube_entry *fresh, struct kube_e
         return 0;
     }
     kube_index_remove_all(s->index, old);
-    if (strcmp(old->uid, fresh->uid) == 0) {
+    if (strcmp(kube_entry_uid(old), kube_entry_uid(fresh)) == 0) {
         tell(s, KUBE_MODIFIED, fresh, old->object, false);
     } else {
         tell(s, KUBE_DELETED, old, NULL, true);
@@ -190,7 +193,7 @@ int kube_store_put(struct kube_store *s, const json_t *object, const struct kube
 {
     char space[KEY_MAX];
     struct str key = make_key(space, meta->name_space, meta->name);
-    struct kube_entry *old = map_get(&s->entries, key);
+    struct kube_entry *old = set_get(&s->entries, key);
     struct kube_entry *fresh = NULL;
     int r;
 
@@ -210,7 +213,7 @@ int kube_store_put(struct kube_store *s, const json_t *object, const struct kube
 void kube_store_remove(struct kube_store *s, const struct kube_meta *meta)
 {
     char space[KEY_MAX];
-    struct kube_entry *old = map_get(&s->entries, make_key(space, meta->name_space, meta->name));
+    struct kube_entry *old = set_get(&s->entries, make_key(space, meta->name_space, meta->name));
 
     /* The end of an object whose name another one has already tells nothing new. */
     if (old != NULL && (meta->uid.len == 0 || same_object(old, meta)))
@@ -221,18 +224,17 @@ void kube_store_remove(struct kube_store *s, const struct kube_meta *meta)
 
 static void listed_free(struct kube_store *s, struct kube_entry *listed)
 {
-    if (listed != NULL && map_get(&s->entries, str_of(listed->key)) != listed)
+    if (listed != NULL && set_get(&s->entries, key_of(NULL, listed)) != listed)
         entry_free(s, listed);
 }
 
 void kube_store_list_abort(struct kube_store *s)
 {
-    struct map_entry *slot;
+    struct kube_entry *listed;
 
-    for (size_t at = 0; (slot = map_next(&s->listed, &at)) != NULL;)
-        listed_free(s, slot->value);
-    map_fini(&s->listed);
-    map_init(&s->listed, KUBE_STORE_OBJECTS_MAX);
+    for (size_t at = 0; (listed = set_next(&s->listed, &at)) != NULL;)
+        listed_free(s, listed);
+    set_fini(&s->listed);
     s->listing = false;
 }
 
@@ -247,7 +249,7 @@ void kube_store_list_begin(struct kube_store *s)
 static int make_listed(struct kube_store *s, struct kube_entry **out, struct str key,
                        const json_t *object, const struct kube_meta *meta, struct err *err)
 {
-    struct kube_entry *old = map_get(&s->entries, key);
+    struct kube_entry *old = set_get(&s->entries, key);
     int r;
 
     if (old != NULL && same_version(old, meta)) {
@@ -275,7 +277,7 @@ int kube_store_list_add(struct kube_store *s, const json_t *object, const struct
     r = make_listed(s, &listed, key, object, meta, err);
     if (r < 0 || listed == NULL)
         return r;
-    r = map_put(&s->listed, key, listed, &before);
+    r = set_put(&s->listed, listed, &before);
     if (r < 0) {
         listed_free(s, listed);
         return r == -ERR_NO_MEMORY ? err_no_memory(err)
@@ -292,17 +294,16 @@ void kube_store_list_remove(struct kube_store *s, const struct kube_meta *meta)
     char space[KEY_MAX];
     struct str key = make_key(space, meta->name_space, meta->name);
 
-    listed_free(s, map_remove(&s->listed, key));
+    listed_free(s, set_remove(&s->listed, key));
 }
 
 /* Moves what is new in the list into the store; marks everything that the list holds. */
 static int take_listed(struct kube_store *s, struct err *err)
 {
-    struct map_entry *slot;
+    struct kube_entry *listed;
 
-    for (size_t at = 0; (slot = map_next(&s->listed, &at)) != NULL;) {
-        struct kube_entry *listed = slot->value;
-        struct kube_entry *old = map_get(&s->entries, str_of(listed->key));
+    for (size_t at = 0; (listed = set_next(&s->listed, &at)) != NULL;) {
+        struct kube_entry *old = set_get(&s->entries, key_of(NULL, listed));
         int r;
 
         listed->list = s->list;
@@ -315,11 +316,9 @@ static int take_listed(struct kube_store *s, struct err *err)
 
 static struct kube_entry *find_unlisted(struct kube_store *s, size_t *at)
 {
-    struct map_entry *slot;
+    struct kube_entry *entry;
 
-    while ((slot = map_next(&s->entries, at)) != NULL) {
-        struct kube_entry *entry = slot->value;
-
+    while ((entry = set_next(&s->entries, at)) != NULL) {
         if (entry->list != s->list)
             return entry;
     }
@@ -371,14 +370,12 @@ const struct kube_entry *kube_store_get(const struct kube_store *s, struct str n
 {
     char space[KEY_MAX];
 
-    return map_get(&s->entries, make_key(space, name_space, name));
+    return set_get(&s->entries, make_key(space, name_space, name));
 }
 
 const struct kube_entry *kube_store_next(const struct kube_store *s, size_t *at)
 {
-    struct map_entry *slot = map_next(&s->entries, at);
-
-    return slot != NULL ? slot->value : NULL;
+    return set_next(&s->entries, at);
 }
 
 const struct kube_entry *kube_store_index_first(const struct kube_store *s, int index,
@@ -402,10 +399,10 @@ int kube_store_new(struct kube_store **out, const struct kube_store_options *opt
     if (s == NULL)
         return err_no_memory(err);
     s->options = *options;
-    map_init(&s->entries, KUBE_STORE_OBJECTS_MAX);
-    map_init(&s->listed, KUBE_STORE_OBJECTS_MAX);
+    set_init(&s->entries, KUBE_STORE_OBJECTS_MAX, key_of, NULL);
+    set_init(&s->listed, KUBE_STORE_OBJECTS_MAX, key_of, NULL);
     for (int i = 0; i < KUBE_INDEXES_MAX; i++) {
-        kube_index_init(&s->index[i]);
+        kube_index_init(&s->index[i], i, options->type->index[i]);
         if (options->type->index[i] != NULL)
             s->index_count = i + 1;
     }
@@ -415,17 +412,16 @@ int kube_store_new(struct kube_store **out, const struct kube_store_options *opt
 
 void kube_store_free(struct kube_store *s)
 {
-    struct map_entry *slot;
+    struct kube_entry *entry;
 
     if (s == NULL)
         return;
     kube_store_list_abort(s);
-    for (size_t at = 0; (slot = map_next(&s->entries, &at)) != NULL;) {
-        kube_index_remove_all(s->index, slot->value);
-        entry_free(s, slot->value);
+    for (size_t at = 0; (entry = set_next(&s->entries, &at)) != NULL;) {
+        kube_index_remove_all(s->index, entry);
+        entry_free(s, entry);
     }
-    map_fini(&s->entries);
-    map_fini(&s->listed);
+    set_fini(&s->entries);
     for (int i = 0; i < KUBE_INDEXES_MAX; i++)
         kube_index_fini(&s->index[i]);
     mem_free(s);

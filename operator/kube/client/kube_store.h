@@ -13,7 +13,7 @@
 #ifndef SPATE_OPERATOR_KUBE_STORE_H
 #define SPATE_OPERATOR_KUBE_STORE_H
 
-#include "base/map.h"
+#include "base/str.h"
 #include "operator/kube/client/kube_object.h"
 
 enum {
@@ -24,26 +24,51 @@ enum {
 enum kube_change { KUBE_ADDED, KUBE_MODIFIED, KUBE_DELETED };
 
 struct kube_entry;
-struct kube_index_bucket;
 
-/* The place of an entry in one index; private. */
+/* The place of an entry among those of equal value in one index; private. */
 struct kube_index_link {
-    struct kube_index_bucket *bucket;
     struct kube_entry *next, *back;
 };
 
-/* One object. Owned by the store; valid until its next change. Its texts lie behind it. */
+/* One object. Owned by the store; valid until its next change. There may be a hundred thousand, so
+ * its texts lie behind its links, one after the other: read them with the functions below. */
 struct kube_entry {
-    const char *key; /* "namespace/name", or "name" */
-    struct str name_space;
-    struct str name;
-    const char *uid;
-    const char *resource_version;
     void *object;  /* what decode made */
-    uint64_t list; /* private: the last list that held it */
-    int link_count;
+    uint32_t list; /* private, as the rest: the last list that held it */
+    uint32_t uid_len;
+    uint16_t key_len;
+    uint16_t space_len;
+    uint8_t link_count;
     struct kube_index_link links[]; /* one for each index of the type */
 };
+
+/* "namespace/name", or "name". */
+static inline const char *kube_entry_key(const struct kube_entry *entry)
+{
+    return (const char *)(entry->links + entry->link_count);
+}
+
+static inline const char *kube_entry_uid(const struct kube_entry *entry)
+{
+    return kube_entry_key(entry) + entry->key_len + 1;
+}
+
+static inline const char *kube_entry_version(const struct kube_entry *entry)
+{
+    return kube_entry_uid(entry) + entry->uid_len + 1;
+}
+
+static inline struct str kube_entry_space(const struct kube_entry *entry)
+{
+    return (struct str){kube_entry_key(entry), entry->space_len};
+}
+
+static inline struct str kube_entry_name(const struct kube_entry *entry)
+{
+    size_t from = entry->space_len > 0 ? (size_t)entry->space_len + 1 : 0;
+
+    return (struct str){kube_entry_key(entry) + from, entry->key_len - from};
+}
 
 /* What the owner of a kind brings. Borrowed: must outlive the store. */
 struct kube_store_type {

@@ -38,6 +38,38 @@ static void what_is_reserved_needs_no_more(void **state)
     arena_fini(&scratch);
 }
 
+/* Texts of any length between objects: all keep what was written, and only objects are padded. */
+static void texts_lie_without_gaps(void **state)
+{
+    enum { TURNS = 500, PIECE = 24 };
+    char *objects[TURNS], *texts[TURNS];
+    size_t text_bytes = 0;
+    struct arena a;
+
+    (void)state;
+    arena_init(&a, 1 << 20);
+    for (size_t i = 0; i < TURNS; i++) {
+        char text[64];
+
+        memset(text, (int)('a' + i % 26), sizeof(text));
+        objects[i] = arena_alloc(&a, PIECE);
+        texts[i] = arena_strdup(&a, (struct str){text, i % sizeof(text)});
+        assert_non_null(texts[i]);
+        assert_int_equal((uintptr_t)objects[i] % 16, 0);
+        memset(objects[i], (int)('A' + i % 26), PIECE);
+        text_bytes += i % sizeof(text) + 1;
+    }
+    assert_int_equal(a.used, TURNS * 32 + text_bytes);
+    for (size_t i = 0; i < TURNS; i++) {
+        assert_int_equal(strlen(texts[i]), i % 64);
+        for (size_t k = 0; k < PIECE; k++)
+            assert_int_equal(objects[i][k], 'A' + i % 26);
+        for (size_t k = 0; k < strlen(texts[i]); k++)
+            assert_int_equal(texts[i][k], 'a' + i % 26);
+    }
+    arena_fini(&a);
+}
+
 #ifndef __SANITIZE_ADDRESS__ /* which has an allocator of its own, and keeps what is freed */
 static size_t resident_bytes(void)
 {
@@ -85,6 +117,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_reserved_needs_no_more),
+        cmocka_unit_test(texts_lie_without_gaps),
 #ifndef __SANITIZE_ADDRESS__
         cmocka_unit_test(a_peak_is_given_back),
 #endif

@@ -48,21 +48,22 @@ static void everything_of_a_running_pod_is_read(void **state)
         "\"phase\":\"Running\",\"podIP\":\"10.77.1.5\"," CONTAINER("\"state\":{\"running\":{}}")));
 
     (void)state;
-    assert_true(str_is(pod->uid, "u-1"));
-    assert_true(str_is(pod->owner_name, "m"));
-    assert_true(str_is(pod->owner_uid, "u-m"));
-    assert_true(str_is(pod->owner_key, "team-a/m"));
-    assert_true(str_is(pod->template_hash, "0123456789"));
-    assert_true(str_is(pod->component, "agent"));
-    assert_true(str_is(pod->account, "default"));
-    assert_true(str_is(pod->node, "n1"));
-    assert_true(str_is(pod->address, "10.77.1.5:8000"));
-    assert_int_equal(pod->ordinal, 7);
-    assert_int_equal(pod->restarts, 2);
+    assert_true(str_is(kube_pod_text(pod, POD_NAME_SPACE), "team-a"));
+    assert_true(str_is(kube_pod_text(pod, POD_NAME), "m-0123456789-7"));
+    assert_true(str_is(kube_pod_text(pod, POD_UID), "u-1"));
+    assert_true(kube_pod_is_owned(pod));
+    assert_true(str_is(pod_record_owner_name(pod->record), "m"));
+    assert_true(str_is(kube_pod_text(pod, POD_OWNER_UID), "u-m"));
+    assert_true(str_is(kube_pod_text(pod, POD_OWNER_KEY), "team-a/m"));
+    assert_true(str_is(kube_pod_text(pod, POD_TEMPLATE_HASH), "0123456789"));
+    assert_true(str_is(kube_pod_text(pod, POD_ADDRESS), "10.77.1.5:8000"));
+    assert_true(str_is(kube_pod_node(pod), "n1"));
+    assert_null(pod->extras);
+    assert_int_equal(pod->record->ordinal, 7);
+    assert_int_equal(pod->record->restarts, 2);
     assert_int_equal(pod->phase, PLATFORM_POD_RUNNING);
-    assert_int_equal(pod->message.len, 0);
     assert_int_equal(pod->gone_by_ms, 0);
-    assert_int_equal(pod->created_ms, 1795341600000);
+    assert_int_equal(pod->record->created_ms, 1795341600000);
     assert_true(pod->key_mark == kube_pod_key_mark(STR(KEY)));
     assert_true(pod->key_mark != kube_pod_key_mark(STR("1" KEY)));
     assert_true(kube_pod_key_mark(STR("none")) == 0);
@@ -161,10 +162,11 @@ static void phases_are_told_in_words(void **state)
 
         snprintf(text, sizeof(text), "{" META "," SPEC ",\"status\":{%s}}", rows[i].status);
         pod = read_pod(text);
-        assert_int_equal(pod->unplaced, str_starts(pod->message, STR("no node has room for it")));
+        assert_int_equal(pod->unplaced,
+                         str_starts(kube_pod_message(pod), STR("no node has room for it")));
         if (pod->phase != rows[i].phase || pod->evicted != rows[i].evicted ||
-            !str_is(pod->message, rows[i].message))
-            fail_msg("row %zu: phase %d, '%.*s'", i, pod->phase, STR_ARG(pod->message));
+            !str_is(kube_pod_message(pod), rows[i].message))
+            fail_msg("row %zu: phase %d, '%.*s'", i, pod->phase, STR_ARG(kube_pod_message(pod)));
         kube_pod_free(pod);
     }
 }
@@ -187,7 +189,7 @@ static void an_address_is_digits_only(void **state)
 
         snprintf(text, sizeof(text), POD("\"podIP\":\"%s\""), rows_in[i][0]);
         pod = read_pod(text);
-        assert_true(str_is(pod->address, rows_in[i][1]));
+        assert_true(str_is(kube_pod_text(pod, POD_ADDRESS), rows_in[i][1]));
         kube_pod_free(pod);
     }
 }
@@ -224,7 +226,7 @@ static void a_finer_time_of_creation_is_believed_if_it_fits(void **state)
                  "\"2026-11-22T10:00:00Z\",\"annotations\":{\"spate.dev/created-ms\":\"%s\"}}}",
                  times[i].annotation);
         pod = read_pod(text);
-        assert_int_equal(pod->created_ms, times[i].created_ms);
+        assert_int_equal(pod->record->created_ms, times[i].created_ms);
         kube_pod_free(pod);
     }
 }
@@ -250,10 +252,33 @@ static void only_a_controller_is_an_owner(void **state)
         snprintf(text, sizeof(text),
                  "{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"ownerReferences\":%s}}", owners[i]);
         pod = read_pod(text);
-        assert_int_equal(pod->owner_name.len, 0);
-        assert_int_equal(pod->owner_key.len, 0);
+        assert_false(kube_pod_is_owned(pod));
+        assert_int_equal(pod_record_owner_name(pod->record).len, 0);
         kube_pod_free(pod);
     }
+}
+
+/* What few pods have is kept with those alone. */
+static void extras_are_of_those_that_have_them(void **state)
+{
+    struct kube_pod *gateway = read_pod(
+        "{\"metadata\":{\"name\":\"gateway-0\",\"namespace\":\"n\",\"uid\":\"u\",\"labels\":{"
+        "\"spate.dev/component\":\"gateway\"}}," SPEC
+        ",\"status\":{\"phase\":\"Running\"," CONTAINER("\"state\":{\"running\":{}}") "}}");
+    struct kube_pod *waiting = read_pod(
+        "{" META
+        ",\"spec\":{\"serviceAccountName\":\"default\",\"tolerations\":[{\"key\":\"b\"},{}]},"
+        "\"status\":{" UNSCHEDULABLE("0/1 nodes are available: 1 untolerated taint.") "}}");
+
+    (void)state;
+    assert_true(str_is(kube_pod_account(gateway), "default"));
+    assert_int_equal(kube_pod_message(gateway).len, 0);
+    assert_int_equal(kube_pod_account(waiting).len, 0);
+    assert_true(str_is(kube_pod_message(waiting), "no node has room for it: 1 untolerated taint"));
+    assert_true(str_is(kube_pod_tolerated(waiting), "b * "));
+    assert_int_equal(kube_pod_node(waiting).len, 0);
+    kube_pod_free(gateway);
+    kube_pod_free(waiting);
 }
 
 /* A long text is cut between characters: what is left can be sent to the API. */
@@ -269,9 +294,128 @@ static void a_long_message_stays_a_text(void **state)
         snprintf(text, sizeof(text), "{" META "," SPEC ",\"status\":{" UNSCHEDULABLE("%s") "}}",
                  long_text);
         pod = read_pod(text);
-        assert_true(pod->message.len < PLATFORM_MESSAGE_MAX);
-        assert_true(utf8_valid(pod->message));
+        assert_true(kube_pod_message(pod).len < PLATFORM_MESSAGE_MAX);
+        assert_true(utf8_valid(kube_pod_message(pod)));
         kube_pod_free(pod);
+    }
+}
+
+/* --- texts of any length ---------------------------------------------------------------------- */
+
+enum { LONG_BYTES = 64 << 10, POD_BYTES = 1 << 20 };
+
+/* `count` times the same character. The caller frees it. */
+static char *repeated(char c, size_t count)
+{
+    char *text = mem_alloc(count + 1);
+
+    assert_non_null(text);
+    memset(text, c, count);
+    text[count] = '\0';
+    return text;
+}
+
+/* A pod whose texts all have the length that is given for them; the caller frees it. */
+struct lengths {
+    size_t name_space, name, uid, owner_name, owner_uid, label, annotation, node, words;
+};
+
+static char *make_pod(const struct lengths *l)
+{
+    char *name_space = repeated('s', l->name_space), *name = repeated('n', l->name);
+    char *uid = repeated('u', l->uid), *owner_name = repeated('o', l->owner_name);
+    char *owner_uid = repeated('i', l->owner_uid), *label = repeated('l', l->label);
+    char *annotation = repeated('a', l->annotation), *node = repeated('m', l->node);
+    char *words = repeated('w', l->words), *text = mem_alloc(POD_BYTES);
+    char *all[] = {name_space, name, uid, owner_name, owner_uid, label, annotation, node, words};
+
+    assert_non_null(text);
+    snprintf(
+        text, POD_BYTES,
+        "{\"metadata\":{\"namespace\":\"%s\",\"name\":\"%s\",\"uid\":\"%s\",\"labels\":{"
+        "\"spate.dev/template-hash\":\"%s\",\"spate.dev/model\":\"%s\",\"other\":\"%s\"},"
+        "\"annotations\":{\"any\":\"%s\"},\"ownerReferences\":[{\"apiVersion\":"
+        "\"spate.dev/v1alpha1\",\"kind\":\"ModelDeployment\",\"name\":\"%s\",\"uid\":\"%s\","
+        "\"controller\":true}]},\"spec\":{\"nodeName\":\"%s\",\"serviceAccountName\":\"%s\"},"
+        "\"status\":{\"phase\":\"Running\",\"message\":\"%s\",\"podIP\":"
+        "\"2001:db8:1111:2222:3333:4444:5555:6666\",\"containerStatuses\":[{\"name\":\"agent\","
+        "\"state\":{\"terminated\":{\"exitCode\":1,\"reason\":\"Error\",\"message\":\"%s\"}}"
+        "}]}}",
+        name_space, name, uid, label, label, label, annotation, owner_name, owner_uid, node, node,
+        words, words);
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++)
+        mem_free(all[i]);
+    return text;
+}
+
+static int read_lengths(const struct lengths *l, struct kube_pod **out, struct err *err)
+{
+    CLEANUP(mem_freep) char *text = make_pod(l);
+    json_auto_t *tree = NULL;
+    struct kube_meta meta;
+
+    assert_int_equal(kube_object_read(&tree, str_of(text), "pod", err), 0);
+    assert_int_equal(kube_meta_read(&meta, tree, err), 0);
+    return kube_pod_read(out, tree, &meta, err);
+}
+
+/* As long as the API takes them, and words for people of any length: the pod is seen all the same.
+ */
+static void no_length_that_is_legal_hides_a_pod(void **state)
+{
+    static const struct lengths pods[] = {
+        /* The most that Kubernetes takes, and what a kubelet keeps of an agent's last words. */
+        {63, 253, 36, 63, 36, 63, 200 << 10, 253, 4096},
+        /* Nobody bounds what an owner reference says, nor the status. */
+        {63, 253, 36, 253, LONG_BYTES, 63, 200 << 10, 253, LONG_BYTES},
+        {63, 253, 36, LONG_BYTES, LONG_BYTES, LONG_BYTES, 1, 253, LONG_BYTES},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(pods); i++) {
+        struct kube_pod *pod = NULL;
+        struct err err = {0};
+
+        if (read_lengths(&pods[i], &pod, &err) < 0)
+            fail_msg("row %zu: %s", i, err_message(&err));
+        assert_int_equal(kube_pod_text(pod, POD_NAME_SPACE).len, pods[i].name_space);
+        assert_int_equal(kube_pod_text(pod, POD_NAME).len, pods[i].name);
+        assert_int_equal(kube_pod_text(pod, POD_UID).len, pods[i].uid);
+        assert_int_equal(kube_pod_node(pod).len, pods[i].node);
+        assert_true(kube_pod_is_owned(pod));
+        assert_int_equal(kube_pod_text(pod, POD_OWNER_UID).len,
+                         pods[i].owner_uid < POD_RECORD_TEXT_MAX ? pods[i].owner_uid
+                                                                 : POD_RECORD_TEXT_MAX);
+        assert_true(str_is(kube_pod_text(pod, POD_ADDRESS),
+                           "[2001:db8:1111:2222:3333:4444:5555:6666]:8000"));
+        assert_int_equal(pod->phase, PLATFORM_POD_CRASHED);
+        assert_true(str_starts(kube_pod_message(pod), STR("its agent ended with status 1: ww")));
+        assert_true(kube_pod_message(pod).len < PLATFORM_MESSAGE_MAX);
+        kube_pod_free(pod);
+    }
+}
+
+/* What tells one object from another is never cut: longer than the API takes it, it is refused. */
+static void what_no_api_takes_is_refused_by_name(void **state)
+{
+    static const struct {
+        struct lengths lengths;
+        const char *fault;
+    } refused[] = {
+        {{.name_space = 254, .name = 1}, "the namespace of a pod is longer than 253 bytes"},
+        {{.name = 254}, "the name of a pod is longer than 253 bytes"},
+        {{.name = 1, .uid = 254}, "the uid of a pod is longer than 253 bytes"},
+        {{.name = 1, .node = 254}, "the node's name of a pod is longer than 253 bytes"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(refused); i++) {
+        struct kube_pod *pod = NULL;
+        struct err err = {0};
+
+        assert_int_equal(read_lengths(&refused[i].lengths, &pod, &err), -ERR_LIMIT);
+        assert_string_equal(err_message(&err), refused[i].fault);
+        assert_null(pod);
     }
 }
 
@@ -395,7 +539,10 @@ int main(void)
         cmocka_unit_test(a_deletion_has_its_time),
         cmocka_unit_test(a_finer_time_of_creation_is_believed_if_it_fits),
         cmocka_unit_test(only_a_controller_is_an_owner),
+        cmocka_unit_test(extras_are_of_those_that_have_them),
         cmocka_unit_test(a_long_message_stays_a_text),
+        cmocka_unit_test(no_length_that_is_legal_hides_a_pod),
+        cmocka_unit_test(what_no_api_takes_is_refused_by_name),
         cmocka_unit_test(nodes_tell_what_a_pod_lacks),
         cmocka_unit_test(nodes_are_read),
     };

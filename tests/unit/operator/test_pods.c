@@ -268,6 +268,30 @@ static void what_was_kept_can_be_reported_later(void **state)
     end(&f);
 }
 
+/* One that was spoilt by hand is told of in the log, and is no reason to end. */
+static void a_record_with_too_long_a_text_is_left_alone(void **state)
+{
+    char text[sizeof(record) + POD_RECORD_TEXT_MAX + 1];
+    const char *rest = strstr(record, "\"ordinal\"");
+    struct fixture f = {0};
+    char path[PATH_BYTES];
+
+    (void)state;
+    begin(&f, "exit 0", false);
+    wait_for_deletion(&f);
+    local_pods_close(&f.pods);
+    in_state(&f, "pods/team_y", path);
+    assert_int_equal(file_make_folder(path, NULL), 0);
+    snprintf(text, sizeof(text), "%.*s\"template_hash\":\"%0*d\",%s",
+             (int)(strstr(record, "\"template_hash\"") - record), record, POD_RECORD_TEXT_MAX + 1,
+             0, rest);
+    write_text(&f, "pods/team_y/pod.json", text, 0600);
+    open_pods(&f);
+    assert_int_equal(f.pods.pods.count, 0);
+    assert_true(exists(&f, "pods/team_y/pod.json"));
+    end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_second_deletion_changes_nothing),
         cmocka_unit_test(what_is_never_taken_is_kept),
         cmocka_unit_test(what_was_kept_can_be_reported_later),
+        cmocka_unit_test(a_record_with_too_long_a_text_is_left_alone),
     };
 
     log_setup("test", LOG_LEVEL_ERROR, LOG_FORMAT_TEXT, 2);

@@ -94,8 +94,8 @@ static void on_change(void *user, enum kube_change change, const struct kube_ent
     (void)before;
     p->changes++;
     if (p->changes < 1000)
-        buf_printf(&p->log, "%c%.*s@%s%s ", signs[change], STR_ARG(entry->name),
-                   entry->resource_version, unseen ? "?" : "");
+        buf_printf(&p->log, "%c%.*s@%s%s ", signs[change], STR_ARG(kube_entry_name(entry)),
+                   kube_entry_version(entry), unseen ? "?" : "");
     if (p->relist_at_change) {
         p->relist_at_change = false;
         kube_reflector_relist(p->reflector);

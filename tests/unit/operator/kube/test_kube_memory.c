@@ -278,7 +278,7 @@ static const char *version_of(const struct play *p, const char *name)
 {
     const struct kube_entry *entry = kube_store_get(p->store, STR("n"), str_of(name));
 
-    return entry != NULL ? entry->resource_version : "";
+    return entry != NULL ? kube_entry_version(entry) : "";
 }
 
 static void the_reflector_recovers(void **state)

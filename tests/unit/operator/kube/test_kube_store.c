@@ -69,8 +69,8 @@ static void on_change(void *user, enum kube_change change, const struct kube_ent
     struct world *w = user;
     const struct thing *t = entry->object;
 
-    buf_printf(&w->log, "%s%.*s/%.*s@%s:%s%s%s%s;", names[change], STR_ARG(entry->name_space),
-               STR_ARG(entry->name), entry->resource_version, t->node,
+    buf_printf(&w->log, "%s%.*s/%.*s@%s:%s%s%s%s;", names[change], STR_ARG(kube_entry_space(entry)),
+               STR_ARG(kube_entry_name(entry)), kube_entry_version(entry), t->node,
                before != NULL ? " was " : "",
                before != NULL ? ((const struct thing *)before)->node : "", unseen ? " unseen" : "");
 }

@@ -56,8 +56,9 @@ static void on_change(void *user, enum kube_change change, const struct kube_ent
     w->changes++;
     if (!w->quiet)
         tool_say(json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "event", names[change], "id", w->id,
-                           "key", entry->key, "version", entry->resource_version, "uid", entry->uid,
-                           "value", (const char *)entry->object, "unseen", unseen));
+                           "key", kube_entry_key(entry), "version", kube_entry_version(entry),
+                           "uid", kube_entry_uid(entry), "value", (const char *)entry->object,
+                           "unseen", unseen));
 }
 
 static void on_synced(void *user)
@@ -159,7 +160,7 @@ void tool_watch_dump(struct tool *t, const json_t *command)
         abort();
     c = kube_reflector_counts(kube_informer_reflector(w->informer));
     for (size_t at = 0; (entry = kube_store_next(kube_informer_store(w->informer), &at)) != NULL;)
-        json_object_set_new(objects, entry->key, json_string(entry->resource_version));
+        json_object_set_new(objects, kube_entry_key(entry), json_string(kube_entry_version(entry)));
     tool_say(json_pack("{s:s,s:s,s:o,s:s,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "event", "DUMP",
                        "id", w->id, "objects", objects, "version",
                        kube_reflector_version(kube_informer_reflector(w->informer)), "synced",
