@@ -105,8 +105,9 @@ class Secured(unittest.TestCase):
         tool = self.tool(credentials_ms=50)
         tool.watch(times=QUICK)
         certificate, key, new_ca = make_authority(self.folder, "second")
-        self.server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.context.load_cert_chain(certificate, key)
+        fresh = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        fresh.load_cert_chain(certificate, key)
+        self.server.context = fresh  # only now: a thread that shakes hands by it meanwhile would end all of Python
         self.server.drop_connections()
         tool.wait("TROUBLE")  # nobody vouches for the new certificate yet
         requests = len(self.server.requests)
