@@ -46,9 +46,9 @@ def answers(plan, port, path, tls):
             connection.close()
 
 
-def can_make_pods(plan):
+def can_make_pods(plan, namespace="default"):
     """Without its service account a namespace refuses them."""
-    return bool(kubectl(plan, "get", "serviceaccount", "default", "-n", "default", "--ignore-not-found", "-o", "name",
+    return bool(kubectl(plan, "get", "serviceaccount", "default", "-n", namespace, "--ignore-not-found", "-o", "name",
                         check=False))
 
 
