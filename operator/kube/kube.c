@@ -69,6 +69,7 @@ static int open_parts(struct kube *kube, struct err *err)
     const struct kube_events_options events = {
         .controller = CONTROLLER_NAME,
         .instance = str_of(kube->options.name),
+        .field_manager = KUBE_MANAGER_EVENT,
         .on_trouble = event_trouble,
     };
     int r = open_api(kube, err);

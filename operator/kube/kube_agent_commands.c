@@ -24,7 +24,8 @@ static void annotate(struct kube *kube, const struct kube_entry *entry, const ch
              "{\"metadata\":{\"uid\":\"%.*s\",\"annotations\":{\"%s\":\"%s\"}}}",
              STR_ARG(kube_pod_text(pod, POD_UID)), name, value);
     if (r == 0)
-        r = kube_merge_patch(kube->api, &target, str_of(patch), kube_write_reply(write), &err);
+        r = kube_merge_patch(kube->api, &target, KUBE_MANAGER_NOTE, str_of(patch),
+                             kube_write_reply(write), &err);
     kube_write_settle(write, r, &err);
 }
 

@@ -17,8 +17,6 @@
 #include "operator/kube/kube_manifest.h"
 #include "operator/kube/kube_private.h"
 
-#define FIELD_MANAGER "spate-operator-budget"
-
 enum {
     BUDGET_BYTES_MAX = 16 << 10,
     BUDGETS_MAX = 100000,
@@ -146,7 +144,7 @@ static int send_budget(struct budget *budget, const struct crd_object *model, st
     write_budget(&body, model, name, budget->desired);
     r = buf_check(&body, "the disruption budget", err);
     return r < 0 ? r
-                 : kube_apply(budget->kube->api, &target, FIELD_MANAGER, true, buf_str(&body),
+                 : kube_apply(budget->kube->api, &target, KUBE_MANAGER_BUDGET, true, buf_str(&body),
                               reply, err);
 }
 

@@ -58,7 +58,8 @@ static void status_put(struct platform *p, uint64_t ticket, const struct crd_obj
     if (r == 0)
         r = write_status(&body, object, status, &err);
     if (r == 0)
-        r = kube_update(kube->api, &target, buf_str(&body), kube_write_reply(write), &err);
+        r = kube_update(kube->api, &target, KUBE_MANAGER_STATUS, buf_str(&body),
+                        kube_write_reply(write), &err);
     kube_write_settle(write, r, &err);
 }
 

@@ -202,7 +202,9 @@ static int send_review(struct kube_review *review, struct str credential, struct
     json_close(&w, '}');
     json_close(&w, '}');
     r = buf_check(&body, "the credential", err);
-    return r < 0 ? r : kube_create(review->kube->api, &target, buf_str(&body), reply, err);
+    return r < 0 ? r
+                 : kube_create(review->kube->api, &target, KUBE_MANAGER_REVIEW, buf_str(&body),
+                               reply, err);
 }
 
 static bool has_room(const struct kube *kube)

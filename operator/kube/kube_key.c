@@ -120,7 +120,7 @@ static void make(struct key_fetch *f)
     if (r == 0)
         r = buf_check(&body, "the Secret", &f->err);
     if (r == 0)
-        r = kube_create(f->kube->api, &target, buf_str(&body),
+        r = kube_create(f->kube->api, &target, KUBE_MANAGER_KEY, buf_str(&body),
                         (struct kube_reply){on_created, f, &f->call}, &f->err);
     if (r < 0)
         f->code = r;

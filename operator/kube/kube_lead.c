@@ -125,6 +125,7 @@ int kube_lead_open(struct kube *kube, const char *address, struct err *err)
                                 .name_space = str_of(kube->name_space),
                                 .name = str_of(name),
                                 .identity = str_of(kube->identity),
+                                .field_manager = KUBE_MANAGER_LEASE,
                                 .on_started = on_started,
                                 .on_stopped = on_stopped,
                                 .on_leader = on_leader,

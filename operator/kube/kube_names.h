@@ -19,6 +19,16 @@
 #define KUBE_ANNOTATION_CREATED_MS    "spate.dev/created-ms" /* Unix time, by the operator's clock */
 #define KUBE_ANNOTATION_SAFE_TO_EVICT "cluster-autoscaler.kubernetes.io/safe-to-evict"
 
+/* In whose name a field is written: what metadata.managedFields shows, one for each concern. */
+#define KUBE_MANAGER_POD    "spate-operator-pod"    /* pods as they are made */
+#define KUBE_MANAGER_NOTE   "spate-operator-note"   /* annotations of pods that run */
+#define KUBE_MANAGER_STATUS "spate-operator-status" /* of our own kinds */
+#define KUBE_MANAGER_BUDGET "spate-operator-budget" /* PodDisruptionBudgets */
+#define KUBE_MANAGER_LEASE  "spate-operator-lease"
+#define KUBE_MANAGER_EVENT  "spate-operator-event"
+#define KUBE_MANAGER_KEY    "spate-operator-key"    /* the Secret of the signing key */
+#define KUBE_MANAGER_REVIEW "spate-operator-review" /* TokenReviews, which are not kept */
+
 #define KUBE_CONTAINER_AGENT  "agent"
 #define KUBE_PORT_NAME        "http"
 #define KUBE_GATEWAY_AUDIENCE "spate-operator" /* of a gateway's service-account token */

@@ -86,7 +86,8 @@ void kube_pod_create(struct platform *p, uint64_t ticket, const struct platform_
     if (r == 0)
         r = kube_manifest_write(&manifest, &options, spec, &err);
     if (r == 0)
-        r = kube_create(kube->api, &target, buf_str(&manifest), kube_write_reply(write), &err);
+        r = kube_create(kube->api, &target, KUBE_MANAGER_POD, buf_str(&manifest),
+                        kube_write_reply(write), &err);
     kube_write_settle(write, r, &err);
 }
 

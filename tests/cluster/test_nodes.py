@@ -2,18 +2,22 @@
 """The cluster is a real one: nodes, pods, names, services, volumes, GPUs that are counted, and the loss of a node."""
 import functools
 import os
+import pathlib
 import signal
 import socket
+import subprocess
 import unittest
 import urllib.request
 
 import rig
 from rig import plan as plans
 
+DEV = pathlib.Path(__file__).resolve().parents[2] / "dev"
 SERVE = "mkdir -p /tmp/web && hostname >/tmp/web/name && exec httpd -f -p 8080 -h /tmp/web"
 SLEEP = "exec sleep 1000000"
 # Kubernetes' own view lags; the times here are limits, and not the point.
 NOT_READY_S = 90
+DAEMONS = ("containerd", "kubelet", "kube-proxy")
 KUBELET_PORT = 10250
 
 
@@ -26,6 +30,26 @@ class Nodes(unittest.TestCase):
 
     def kube(self, namespace):
         return rig.Kube(self.cluster, namespace).make_namespace()
+
+    def dev(self, *command, code=0):
+        """What ./dev cluster COMMAND prints: results, and what it tells people."""
+        result = subprocess.run([DEV, "cluster", *command, "--name", self.cluster.plan.name], capture_output=True, text=True,
+                                check=False)
+        self.assertEqual(result.returncode, code, result.stderr)
+        return result.stdout, result.stderr
+
+    def status_lines(self):
+        """Of ./dev cluster status: name to the words beside it."""
+        lines = self.dev("status")[0].splitlines()
+        return {line.split()[0]: line.split()[1:] for line in lines}
+
+    def of_node(self, node, ready, *more):
+        return [ready, node.capacity, node.zone, self.cluster.plan.node_address(node), *more]
+
+    def living(self, node):
+        """Pid to name of a node's daemons and of the web server there."""
+        return {pid: name for pid, name in self.cluster.machine(node.name).processes().items()
+                if name in (*DAEMONS, "httpd")}
 
     def nodes(self):
         return {node["metadata"]["name"]: node for node in rig.api.get(self.cluster.plan, "nodes")["items"]}
@@ -42,8 +66,13 @@ class Nodes(unittest.TestCase):
     def test_nodes_are_ready_and_labelled(self):
         status = self.cluster.status()
         self.assertTrue(all(status["components"].values()), status)
+        lines = self.status_lines()
+        self.assertEqual(list(lines), [*status["components"], "n1", "n2", "n3"])
+        for name in status["components"]:
+            self.assertEqual(lines[name], ["ok"])
         for planned in plans.NODES:
             node = self.nodes()[planned.name]
+            self.assertEqual(lines[planned.name], self.of_node(planned, "Ready"))
             self.assertEqual(status["nodes"][planned.name]["ready"], "True")
             self.assertEqual(node["status"]["nodeInfo"]["kubeletVersion"], "v1.36.3")
             self.assertEqual(node["metadata"]["labels"]["topology.kubernetes.io/zone"], planned.zone)
@@ -134,17 +163,29 @@ class Nodes(unittest.TestCase):
         names = {node.name: kube.pod_on("web", node.name) for node in plans.NODES}
         kubelet = (self.cluster.plan.node_address(plans.NODES[0]), KUBELET_PORT)
         socket.create_connection(kubelet, timeout=5).close()
-        self.cluster.kill_node(1)
+        others = {node: self.living(node) for node in plans.NODES[1:]}
+        for found in others.values():
+            self.assertEqual(sorted(found.values()), sorted((*DAEMONS, "httpd")))
+        self.assertIn("./dev cluster start-node 1 brings it back", self.dev("kill-node", "1")[1])
+        # All that ran on this node has ended at once (what has ended has no name), and nothing of the others.
+        self.assertEqual([name for name in self.cluster.machine("n1").processes().values() if name], [])
+        self.assertEqual({node: self.living(node) for node in others}, others)
         with self.assertRaises(OSError):
             socket.create_connection(kubelet, timeout=2)
         # Nobody told the API server: for a while it takes the node and its pod for alive.
-        seen = self.cluster.status()["nodes"]["n1"]
-        self.assertEqual((seen["on"], seen["ready"], any(seen["daemons"].values())), (False, "True", False))
+        lines = self.status_lines()
+        self.assertEqual(lines["n1"], self.of_node(plans.NODES[0], "Ready", "off"))
         rig.wait_for(lambda: rig.api.node_conditions(self.cluster.plan)["n1"] == "Unknown", NOT_READY_S, "n1 being NotReady")
+        self.assertEqual(self.status_lines(), lines | {"n1": self.of_node(plans.NODES[0], "Unknown", "off")})
+        for planned in plans.NODES[1:]:
+            self.assertEqual(lines[planned.name], self.of_node(planned, "Ready"))
+        self.assertEqual(self.dev("kill-node", "1", code=1)[1],
+                         f"cluster: node n1 of cluster {self.cluster.plan.name} is off already; ./dev cluster start-node 1 "
+                         "brings it back\n")
         self.assertEqual(kube.get("pod", names["n1"])["status"]["phase"], "Running")
         self.assertEqual(self.names_behind(kube, names["n3"], "web"), {names["n2"], names["n3"]})
-        self.cluster.start_node(1)
-        self.assertEqual(rig.api.node_conditions(self.cluster.plan)["n1"], "True")
+        self.dev("start-node", "1")
+        self.assertEqual(self.status_lines()["n1"], self.of_node(plans.NODES[0], "Ready"))
         kube.wait_ready("web", len(plans.NODES))
         rig.wait_for(lambda: self.names_behind(kube, names["n3"], "web") == set(names.values()), 30, "all behind the service")
         restarts = kube.get("pod", names["n1"])["status"]["containerStatuses"][0]["restartCount"]
@@ -177,11 +218,18 @@ class Nodes(unittest.TestCase):
             return kube.get("pod", pod["metadata"]["name"])["status"]["containerStatuses"][0]["restartCount"]
         rig.wait_for(lambda: restarts() == 1, 30, "the container's restart")
 
-    def test_commands_on_dead_and_missing_nodes(self):
-        for call, number, text in ((self.cluster.kill_node, 4, "no node '4'; there are 1, 2, 3"),
-                                   (self.cluster.start_node, 2, "node n2 is on")):
-            with self.assertRaisesRegex(plans.ClusterError, text):
-                call(number)
+    def test_commands_with_a_wrong_number(self):
+        name = self.cluster.plan.name
+        before = self.status_lines()
+        for command, text in (
+                (("kill-node", "4"), f"cluster: cluster {name} has no node '4'; there are 1, 2, 3"),
+                (("kill-node", "first"), f"cluster: cluster {name} has no node 'first'; there are 1, 2, 3"),
+                (("start-node", "0"), f"cluster: cluster {name} has no node '0'; there are 1, 2, 3"),
+                (("start-node", "2"), f"cluster: node n2 of cluster {name} is on; ./dev cluster kill-node 2 turns it off")):
+            self.assertEqual(self.dev(*command, code=1), ("", text + "\n"))
+        self.assertEqual(self.dev("kill-node", code=2), (
+            "", "cluster: kill-node: the following arguments are required: N; ./dev cluster kill-node --help tells more\n"))
+        self.assertEqual(self.status_lines(), before)
 
 
 if __name__ == "__main__":

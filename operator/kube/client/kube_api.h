@@ -101,18 +101,23 @@ struct kube_reply {
 
 int kube_get(struct kube_api *api, const struct kube_target *target, struct kube_reply reply,
              struct err *err);
+/*
+ * Writes. field_manager: in whose name, as metadata.managedFields says it then: one per concern.
+ * Empty: that of the program, by its user agent. Only kube_apply must have one.
+ */
 /* POST to the collection; target->name is empty. */
-int kube_create(struct kube_api *api, const struct kube_target *target, struct str json,
-                struct kube_reply reply, struct err *err);
+int kube_create(struct kube_api *api, const struct kube_target *target, const char *field_manager,
+                struct str json, struct kube_reply reply, struct err *err);
 /* PUT: json holds metadata.resourceVersion, so a stale view is -ERR_CONFLICT. */
-int kube_update(struct kube_api *api, const struct kube_target *target, struct str json,
-                struct kube_reply reply, struct err *err);
-/* Server-side apply: one field manager per concern. force takes fields from other managers. */
+int kube_update(struct kube_api *api, const struct kube_target *target, const char *field_manager,
+                struct str json, struct kube_reply reply, struct err *err);
+/* Server-side apply. force takes fields from other managers. */
 int kube_apply(struct kube_api *api, const struct kube_target *target, const char *field_manager,
                bool force, struct str json, struct kube_reply reply, struct err *err);
 /* JSON merge patch; with metadata.resourceVersion in it a stale view is -ERR_CONFLICT. */
-int kube_merge_patch(struct kube_api *api, const struct kube_target *target, struct str json,
-                     struct kube_reply reply, struct err *err);
+int kube_merge_patch(struct kube_api *api, const struct kube_target *target,
+                     const char *field_manager, struct str json, struct kube_reply reply,
+                     struct err *err);
 
 /* Empty texts: no such precondition. grace_s < 0: the object's own. */
 struct kube_delete_options {

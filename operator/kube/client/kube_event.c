@@ -148,6 +148,7 @@ static int send_series(struct kube_events *e, struct kube_event_series *s, struc
     r = kube_path(&path, &target, err);
     if (r < 0)
         return r;
+    (void)kube_query(&path, "fieldManager", str_of(e->options.field_manager));
     if (create)
         kube_event_series_write(s, e->options.controller, e->instance, &body);
     else

@@ -37,8 +37,9 @@ struct kube_events_io {
 };
 
 struct kube_events_options {
-    const char *controller; /* "spate.dev/operator": must outlive it */
-    struct str instance;    /* the pod's name; copied */
+    const char *controller;    /* "spate.dev/operator": must outlive it */
+    struct str instance;       /* the pod's name; copied */
+    const char *field_manager; /* in whose name they are written; must outlive it */
     struct kube_events_io io;
     const struct clock *clock;
     const struct rng *rng;

@@ -140,8 +140,10 @@ static int send_request(struct kube_lease *l, enum request request, struct err *
     buf_init(&path, KUBE_PATH_MAX);
     buf_init(&body, BODY_MAX);
     r = kube_path(&path, &target, err);
-    if (r == 0 && request != REQUEST_READ)
+    if (r == 0 && request != REQUEST_READ) {
         write_body(l, &body, request);
+        (void)kube_query(&path, "fieldManager", str_of(l->options.field_manager));
+    }
     if (r == 0 && (buf_cstr(&path) == NULL || body.failed))
         r = err_no_memory(err);
     if (r < 0)

@@ -49,7 +49,8 @@ struct kube_lease_io {
 struct kube_lease_options {
     struct str name_space;
     struct str name;
-    struct str identity; /* unlike any other process's: pod name and a random part */
+    struct str identity;       /* unlike any other process's: pod name and a random part */
+    const char *field_manager; /* in whose name it is written; must outlive it */
     uint64_t lease_ms, renew_ms, retry_ms; /* 0: the defaults; lease > renew > retry is checked */
     struct kube_lease_io io;
     const struct clock *clock;

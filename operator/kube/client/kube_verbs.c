@@ -33,6 +33,23 @@ static int send_to(struct kube_api *api, const struct kube_target *target,
     return r < 0 ? r : send_request(api, request, &path, reply, err);
 }
 
+/* A write in the name of a field manager; empty: that of the program, by its user agent. */
+static int send_write(struct kube_api *api, const struct kube_target *target,
+                      const char *field_manager, struct kube_request *request,
+                      struct kube_reply reply, struct err *err)
+{
+    CLEANUP(buf_fini) struct buf path = {0};
+    int r;
+
+    buf_init(&path, KUBE_PATH_MAX);
+    r = kube_path(&path, target, err);
+    if (r < 0)
+        return r;
+    if (field_manager[0] != '\0')
+        (void)kube_query(&path, "fieldManager", str_of(field_manager));
+    return send_request(api, request, &path, reply, err);
+}
+
 int kube_get(struct kube_api *api, const struct kube_target *target, struct kube_reply reply,
              struct err *err)
 {
@@ -41,24 +58,25 @@ int kube_get(struct kube_api *api, const struct kube_target *target, struct kube
     return send_to(api, target, &request, reply, err);
 }
 
-int kube_create(struct kube_api *api, const struct kube_target *target, struct str json,
-                struct kube_reply reply, struct err *err)
+int kube_create(struct kube_api *api, const struct kube_target *target, const char *field_manager,
+                struct str json, struct kube_reply reply, struct err *err)
 {
     struct kube_request request = {.method = "POST", .body = json};
 
-    return send_to(api, target, &request, reply, err);
+    return send_write(api, target, field_manager, &request, reply, err);
 }
 
-int kube_update(struct kube_api *api, const struct kube_target *target, struct str json,
-                struct kube_reply reply, struct err *err)
+int kube_update(struct kube_api *api, const struct kube_target *target, const char *field_manager,
+                struct str json, struct kube_reply reply, struct err *err)
 {
     struct kube_request request = {.method = "PUT", .body = json};
 
-    return send_to(api, target, &request, reply, err);
+    return send_write(api, target, field_manager, &request, reply, err);
 }
 
-int kube_merge_patch(struct kube_api *api, const struct kube_target *target, struct str json,
-                     struct kube_reply reply, struct err *err)
+int kube_merge_patch(struct kube_api *api, const struct kube_target *target,
+                     const char *field_manager, struct str json, struct kube_reply reply,
+                     struct err *err)
 {
     struct kube_request request = {
         .method = "PATCH",
@@ -66,7 +84,7 @@ int kube_merge_patch(struct kube_api *api, const struct kube_target *target, str
         .content_type = "application/merge-patch+json",
     };
 
-    return send_to(api, target, &request, reply, err);
+    return send_write(api, target, field_manager, &request, reply, err);
 }
 
 int kube_apply(struct kube_api *api, const struct kube_target *target, const char *field_manager,

@@ -2,10 +2,12 @@
 """
 The same questions to a real API server and to the scripted one of the unit tests, and what of the
 answers must agree: status, kind and reason, the shape of lists, the order of events. A scripted
-server that differs would prove nothing.
+server that differs would prove nothing. Not compared, since no setting makes an idle server do it:
+the 429 of one that has too much to do, and a compressed watch, which only a proxy makes.
 """
 import base64
 import contextlib
+import gzip
 import http.client
 import json
 import os
@@ -18,17 +20,21 @@ MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
 MAPS = "/api/v1/namespaces/{namespace}/configmaps"
 TIMEOUT_S = 20
+LARGE = 200_000  # bytes; a real server compresses what has more than 128 KiB
 
 
 class Asker:
-    """Asks one server, as the administrator of a kubeconfig or as anybody over plain HTTP."""
+    """Asks one server, as the administrator of a kubeconfig or as anybody over plain HTTP; or by a token, "" for none."""
 
-    def __init__(self, host, port, namespace, config=None):
+    def __init__(self, host, port, namespace, config=None, token=None):
         self.host, self.port, self.namespace = host, port, namespace
         self.context = None
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
         if config is not None:
             cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
             self.context = ssl.create_default_context(cadata=decoded(cluster["certificate-authority-data"]))
+            if token is not None:
+                return
             with tempfile.TemporaryDirectory() as folder:
                 paths = []
                 for name in ("client-certificate-data", "client-key-data"):
@@ -44,13 +50,21 @@ class Asker:
             connection = http.client.HTTPSConnection(self.host, self.port, timeout=TIMEOUT_S, context=self.context)
         data = None if body is None else json.dumps(body)
         headers = {} if body is None else {"Content-Type": content_type}
-        connection.request(method, path.format(namespace=self.namespace), data, headers)
+        connection.request(method, path.format(namespace=self.namespace), data, self.headers | headers)
         return connection
 
     def ask(self, method, path, body=None, content_type="application/json"):
         with contextlib.closing(self.send(method, path, body, content_type)) as connection:
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
+
+    def ask_compressed(self, path):
+        """What it is compressed by, and the answer."""
+        self.headers["Accept-Encoding"] = "gzip"
+        with contextlib.closing(self.send("GET", path)) as connection:
+            answer = connection.getresponse()
+            encoding = answer.headers["Content-Encoding"]
+            return encoding, answer.headers["Content-Type"], json.loads(gzip.decompress(answer.read()))
 
     def watch(self, query):
         """All events of a watch that the server ends itself, or that an ERROR ends."""
@@ -79,6 +93,41 @@ def outline(answer):
     if body.get("kind") == "Status":
         return status, body["status"], body.get("reason"), body.get("code")
     return status, body.get("kind"), body.get("data")
+
+
+def refusal(asker, method, path, body=None):
+    """All members but the text and its details, of which the client reads retryAfterSeconds alone."""
+    with contextlib.closing(asker.send(method, path, body)) as connection:
+        answer = connection.getresponse()
+        status = json.loads(answer.read())
+    return answer.status, answer.headers["Content-Type"], {
+        name: value for name, value in status.items() if name not in ("message", "details")}
+
+
+def forbidden(asker):
+    """To somebody without the right."""
+    return [refusal(asker, "GET", "/api/v1/namespaces/{namespace}/secrets"),
+            refusal(asker, "POST", "/api/v1/namespaces/{namespace}/secrets", {"metadata": {"name": "a"}}),
+            refusal(asker, "GET", "/api/v1/namespaces/{namespace}/secrets?watch=true")]
+
+
+def unauthorized(asker):
+    """The whole answer: it has no details."""
+    return [asker.ask("GET", MAPS), asker.ask("POST", MAPS, config_map("agree", "1")), asker.ask("GET", MAPS + "?watch=true")]
+
+
+def eviction(asker):
+    """Of a pod that a disruption budget protects."""
+    return refusal(asker, "POST", "/api/v1/namespaces/{namespace}/pods/kept/eviction",
+                   {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "kept"}})
+
+
+def compressed(asker):
+    """A large object, and a list of it."""
+    asker.ask("POST", MAPS, config_map("large", "x" * LARGE))
+    one = asker.ask_compressed(MAPS + "/large")
+    many = asker.ask_compressed(MAPS + "?fieldSelector=metadata.name!%3Dkube-root-ca.crt")
+    return [(*one[:2], len(one[2]["data"]["value"])), (*many[:2], [len(i["data"]["value"]) for i in many[2]["items"]])]
 
 
 def writes(asker):

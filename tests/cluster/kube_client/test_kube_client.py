@@ -68,19 +68,23 @@ class Case(unittest.TestCase):
     def request(self, tool, verb, resource=MAPS, **arguments):
         return tool.request(verb, resource, **({"namespace": self.namespace} | arguments))
 
-    def asker(self):
+    def asker(self, token=None):
         config = json.loads(self.kubectl("config", "view", "--raw", "--minify", "-o", "json"))
         host, port = config["clusters"][0]["cluster"]["server"].removeprefix("https://").split(":")
-        return questions.Asker(host, int(port), self.namespace, config)
+        return questions.Asker(host, int(port), self.namespace, config, token)
 
 
 class Agreement(Case):
     """The scripted server answers as the real one does."""
 
-    def both(self, ask):
+    def scripted(self):
         server = ApiServer()
         self.addCleanup(server.close)
-        self.assertEqual(ask(questions.Asker("127.0.0.1", server.port, self.namespace)), ask(self.asker()))
+        return server
+
+    def both(self, ask, server=None, token=None):
+        server = server or self.scripted()
+        self.assertEqual(ask(questions.Asker("127.0.0.1", server.port, self.namespace, token=token)), ask(self.asker(token)))
 
     def test_writes(self):
         self.both(questions.writes)
@@ -91,10 +95,50 @@ class Agreement(Case):
     def test_watches(self):
         self.both(questions.watches)
 
+    def test_unauthorized(self):
+        server = self.scripted()
+        server.token = "another"
+        self.both(questions.unauthorized, server, token="wrong")
+
+    def test_forbidden(self):
+        """To anybody, who is nobody to the real one."""
+        server = self.scripted()
+        server.refuse(lambda request: request.plural == "secrets", 403, times=3)
+        self.both(questions.forbidden, server, token="")
+
+    def test_forbidden_in_a_namespace_that_ends(self):
+        server = self.scripted()
+        server.terminating.add(self.namespace)
+        held = questions.config_map("held", "1", finalizers=["spate.invalid/held"])
+        self.assertEqual(self.asker().ask("POST", questions.MAPS, held)[0], 201)
+        self.kubectl("delete", "namespace", self.namespace, "--wait=false")
+        self.both(lambda asker: questions.refusal(asker, "POST", questions.MAPS, questions.config_map("late", "1")), server)
+        self.asker().ask("PATCH", questions.MAPS + "/held", {"metadata": {"finalizers": None}}, questions.MERGE)
+
+    def test_too_many_requests(self):
+        server = self.scripted()
+        server.refuse(lambda request: request.subresource == "eviction", 429)
+        budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "kept"}, "spec": {
+            "minAvailable": 1, "selector": {"matchLabels": {"app": "kept"}}}}
+        # It is never scheduled: that it runs is what it is said to do.
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "kept", "labels": {"app": "kept"}}, "spec": {
+            "schedulerName": "nobody", "containers": [{"name": "main", "image": "spate.invalid/none:1"}]}}
+        rig.wait_for(lambda: rig.api.can_make_pods(self.cluster.plan, self.namespace), 30, "a service account")
+        self.kubectl("-n", self.namespace, "create", "-f", "-", text=json.dumps(
+            {"apiVersion": "v1", "kind": "List", "items": [budget, pod]}))
+        status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        self.kubectl("-n", self.namespace, "patch", "pod", "kept", "--subresource", "status", "--type", "merge",
+                     "--patch", json.dumps({"status": status}))
+        self.both(questions.eviction, server)
+
+    def test_compressed(self):
+        server = self.scripted()
+        server.gzip = True
+        self.both(questions.compressed, server)
+
     def test_expired(self):
         """The real one forgets changes that are older than 75 s when many have come since."""
-        server = ApiServer()
-        self.addCleanup(server.close)
+        server = self.scripted()
         server.compact()
         real = self.asker()
         real.ask("POST", questions.MAPS, questions.config_map("busy", "0"))

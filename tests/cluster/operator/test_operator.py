@@ -86,6 +86,25 @@ class Operator(unittest.TestCase):
         self.kube.run("delete", "modeldeployment", "brook")
         wait_for(lambda: not self.pods(), 60, "the end of the pods")
 
+    def managers(self, *what):
+        """Of an object, in whose name our programs wrote which part of it, and how."""
+        found = self.kube.get("--show-managed-fields", *what)
+        return {row["manager"]: (row["operation"], row.get("subresource", ""), sorted(row["fieldsV1"]))
+                for row in found["metadata"]["managedFields"] if row["manager"].startswith("spate")}
+
+    def test_each_concern_has_a_field_manager(self):
+        self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=2))
+        self.wait_ready(count=2)
+        whole, home = ["f:metadata", "f:spec"], ("--namespace", system.NAMESPACE)
+        self.assertEqual(self.managers("modeldeployment", "brook"), {"spate-operator-status": ("Update", "status", ["f:status"])})
+        for name in self.pods():
+            self.assertEqual(self.managers("pod", name), {"spate-operator-pod": ("Update", "", whole)})
+        self.assertEqual(self.managers("poddisruptionbudget", "brook-spate"), {"spate-operator-budget": ("Apply", "", whole)})
+        self.assertEqual(self.managers("lease", "spate-operator", *home), {"spate-operator-lease": ("Update", "", ["f:spec"])})
+        self.assertEqual(list(self.managers("secret", "spate-token-key", *home)), ["spate-operator-key"])
+        event = self.kube.get("events.events.k8s.io", "--field-selector", "reason=ScaledUp")["items"][0]["metadata"]["name"]
+        self.assertEqual(list(self.managers("events.events.k8s.io", event)), ["spate-operator-event"])
+
     def test_a_deleted_pod_is_replaced(self):
         self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=1))
         self.wait_ready()
@@ -161,6 +180,8 @@ class Operator(unittest.TestCase):
         self.assertEqual(sorted(marks.values()), ["false", "true"])
         draining = [row["name"] for row in self.kube.get("modeldeployment", "brook")["status"]["pods"] if row["phase"] == "Draining"]
         self.assertEqual(draining, [name for name, mark in marks.items() if mark == "false"])
+        self.assertEqual(self.managers("pod", draining[0]), {
+            "spate-operator-pod": ("Update", "", ["f:metadata", "f:spec"]), "spate-operator-note": ("Update", "", ["f:metadata"])})
         for stream in streams:
             stream.close()
         wait_for(lambda: len(self.pods()) == 1, 60, "one pod being gone")

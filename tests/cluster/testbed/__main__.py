@@ -41,9 +41,15 @@ def status(cluster, options):
         print(f"{name:24} {'ok' if well else 'DOWN'}")
     for name, node in found["nodes"].items():
         state = {"True": "Ready", "False": "NotReady"}.get(node["ready"], "Unknown")
-        ended = "" if all(node["daemons"].values()) else \
-            "  not running: " + " ".join(name for name, runs in node["daemons"].items() if not runs)
-        print(f"{name:24} {state:9} {node['capacity']:10} {node['zone']} {node['address']}{ended}")
+        print(f"{name:24} {state:9} {node['capacity']:10} {node['zone']} {node['address']}{what_ended(node)}")
+
+
+def what_ended(node):
+    """Kubernetes takes a node for Ready for a while after it went off."""
+    if not node["on"]:
+        return "  off"
+    ended = [name for name, runs in node["daemons"].items() if not runs]
+    return "  not running: " + " ".join(ended) if ended else ""
 
 
 def kill_node(cluster, options):
@@ -65,8 +71,17 @@ def enter(cluster, options):
     sys.exit(cluster.machine(options.machine).inside(command, check=False).returncode)
 
 
+class Parser(argparse.ArgumentParser):
+    """One line for what is wrong, without the usage before it."""
+
+    def error(self, message):
+        command = self.prog.removeprefix("./dev cluster").strip()
+        say((f"{command}: " if command else "") + f"{message}; {self.prog} --help tells more")
+        sys.exit(2)
+
+
 def parse(arguments):
-    parser = argparse.ArgumentParser(prog="./dev cluster", description="A real Kubernetes cluster on this machine, for tests.")
+    parser = Parser(prog="./dev cluster", description="A real Kubernetes cluster on this machine, for tests.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(function, name, text):

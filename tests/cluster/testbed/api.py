@@ -54,9 +54,9 @@ def answers(plan, port, path, tls):
             connection.close()
 
 
-def can_make_pods(plan):
+def can_make_pods(plan, namespace="default"):
     """Without its service account a namespace refuses them."""
-    return find(plan, "serviceaccount", "default", "default") is not None
+    return find(plan, "serviceaccount", "default", namespace) is not None
 
 
 def node_conditions(plan):

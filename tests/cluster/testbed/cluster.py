@@ -91,7 +91,8 @@ class Cluster:
         """Without notice: first the cable, so that no dying program's last packets get out, then every process."""
         node = self.existing_node(number)
         if self.machine(node.name).pid is None:
-            raise plans.ClusterError(f"node {node.name} is dead already; ./dev cluster start-node {number} brings it back")
+            raise plans.ClusterError(f"node {node.name} of cluster {self.plan.name} is off already; "
+                                     f"./dev cluster start-node {node.number} brings it back")
         network.cut_node(self.plan, node)
         self.machine(node.name).power_off()
 
@@ -100,7 +101,8 @@ class Cluster:
         node = self.existing_node(number)
         machine = self.machine(node.name)
         if machine.pid is not None:
-            raise plans.ClusterError(f"node {node.name} is on")
+            raise plans.ClusterError(f"node {node.name} of cluster {self.plan.name} is on; "
+                                     f"./dev cluster kill-node {node.number} turns it off")
         self.binaries.get()
         if policies.are_enforced(self.plan, node):
             self.binaries.get([policies.PROGRAM])
@@ -109,7 +111,7 @@ class Cluster:
         self.wait_for_node(node)
 
     def existing_node(self, number):
-        node = plans.node_by_number(number)
+        node = self.plan.node_by_number(number)
         if not self.plan.machine_folder(node.name).exists():
             raise plans.ClusterError(f"cluster {self.plan.name} has no nodes; ./dev cluster up makes it with three")
         return node

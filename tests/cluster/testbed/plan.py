@@ -119,6 +119,13 @@ class Plan:
     def pods_of(self, node):
         return f"10.{self.slot}.{64 + node.number}.0/24"
 
+    def node_by_number(self, number):
+        for node in NODES:
+            if str(node.number) == str(number).removeprefix("n"):
+                return node
+        raise ClusterError(f"cluster {self.name} has no node '{number}'; there are " +
+                           ", ".join(str(node.number) for node in NODES))
+
     # The slot, and the folder that says so
 
     def remove_folder(self):
@@ -164,10 +171,3 @@ def slots_in_use():
         if part:
             taken.add(int(part.group(1)))
     return taken
-
-
-def node_by_number(number):
-    for node in NODES:
-        if str(node.number) == str(number).removeprefix("n"):
-            return node
-    raise ClusterError(f"no node '{number}'; there are " + ", ".join(str(node.number) for node in NODES))

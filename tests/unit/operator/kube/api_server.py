@@ -163,7 +163,7 @@ class ApiServer:
         self.connections = []
         self.requests = []
         self.rules = []
-        self.gzip = False
+        self.gzip = False  # also of what a real one leaves alone: small answers, and watches, as a proxy may
         self.chunker = lambda data: [data]
         self.stream_lists = True
         self.end_marks = True

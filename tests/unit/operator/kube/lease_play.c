@@ -79,12 +79,15 @@ static int send_request(void *context, const char *method, const char *target, s
                         struct err *err)
 {
     struct candidate *c = context;
-    bool create = strcmp(method, "POST") == 0;
+    const char *end = strcmp(method, "GET") == 0    ? "/lead"
+                      : strcmp(method, "POST") == 0 ? "?fieldManager=spate-lead"
+                                                    : "/lead?fieldManager=spate-lead";
+    char expected[KUBE_PATH_MAX];
 
     (void)err;
     assert_string_equal(c->method, ""); /* one at a time */
-    assert_string_equal(target, create ? "/apis/coordination.k8s.io/v1/namespaces/n/leases"
-                                       : "/apis/coordination.k8s.io/v1/namespaces/n/leases/lead");
+    snprintf(expected, sizeof(expected), "/apis/coordination.k8s.io/v1/namespaces/n/leases%s", end);
+    assert_string_equal(target, expected);
     snprintf(c->method, sizeof(c->method), "%s", method);
     snprintf(c->body, sizeof(c->body), "%.*s", STR_ARG(body));
     return 0;
@@ -146,6 +149,7 @@ void candidate_begin(struct candidate *c, struct server *s, const char *identity
         .name_space = STR("n"),
         .name = STR("lead"),
         .identity = str_of(identity),
+        .field_manager = "spate-lead",
         .io = {send_request, cancel, wake_at, c},
         .on_started = on_started,
         .on_stopped = on_stopped,

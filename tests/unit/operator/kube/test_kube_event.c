@@ -9,6 +9,8 @@
 #include "base/mem.h"
 #include "operator/kube/client/kube_event.h"
 
+#define MANAGER "?fieldManager=spate-events"
+
 enum { BODY_MAX = 8192 };
 
 struct play {
@@ -64,6 +66,7 @@ static void begin(struct play *p)
     struct kube_events_options options = {
         .controller = "spate.dev/operator",
         .instance = STR("operator-0"),
+        .field_manager = "spate-events",
         .io = {send_request, cancel, wake_at, p},
         .on_trouble = on_trouble,
         .user = p,
@@ -153,7 +156,7 @@ static void writes_an_event(void **state)
     assert_string_equal(p.method, ""); /* never inside the call */
     kube_events_on_wake(p.events);
     assert_string_equal(p.method, "POST");
-    assert_string_equal(p.target, "/apis/events.k8s.io/v1/namespaces/team-a/events");
+    assert_string_equal(p.target, "/apis/events.k8s.io/v1/namespaces/team-a/events" MANAGER);
     assert_string_equal(member(&p, "type"), "Warning");
     assert_string_equal(member(&p, "reason"), "ScaledUp");
     assert_string_equal(member(&p, "action"), "Scaling");
@@ -185,6 +188,7 @@ static void repeats_become_a_series(void **state)
     assert_int_equal(run(&p, 3000, 200), 1);
     assert_int_equal(series_count(&p), 100);
     assert_non_null(strstr(p.target, "/namespaces/team-a/events/r1."));
+    assert_non_null(strstr(p.target, MANAGER));
     assert_int_equal(kube_events_counts(p.events)->merged, 99);
     assert_int_equal(run(&p, 60000, 200), 0);
     record(&p, "r1", "ScaledUp", "another note"); /* another Event */
@@ -276,7 +280,7 @@ static void a_forgotten_event_is_made_anew(void **state)
     answered(&p, 404); /* the server has thrown it away */
     assert_int_equal(run(&p, 10000, 201), 1);
     assert_int_equal(series_count(&p), 2);
-    assert_string_equal(p.target, "/apis/events.k8s.io/v1/namespaces/team-a/events");
+    assert_string_equal(p.target, "/apis/events.k8s.io/v1/namespaces/team-a/events" MANAGER);
     end(&p);
 }
 
@@ -309,7 +313,7 @@ static void cluster_scoped_objects_have_them_in_default(void **state)
     begin(&p);
     kube_events_record(p.events, &about, false, "BudgetLow", "Checking", STR("n"));
     kube_events_on_wake(p.events);
-    assert_string_equal(p.target, "/apis/events.k8s.io/v1/namespaces/default/events");
+    assert_string_equal(p.target, "/apis/events.k8s.io/v1/namespaces/default/events" MANAGER);
     assert_null(json_object_get(json_object_get(p.body, "regarding"), "namespace"));
     assert_string_equal(member(&p, "type"), "Normal");
     end(&p);

@@ -344,6 +344,7 @@ static void events_are_dropped(void **state)
     const struct kube_events_options options = {
         .controller = "c",
         .instance = STR("i"),
+        .field_manager = "m",
         .io = {send_nowhere, cancel_nothing, wake_never, NULL},
         .clock = clock_system(),
         .rng = rng_system()};

@@ -94,6 +94,9 @@ class Platform(unittest.TestCase):
         """A proper end, in which a build with sanitizers looks for leaks."""
         self.operator.terminate()
         self.assertEqual(self.operator.wait(20), 0, self.log())
+        for request in self.cluster.requests:
+            if request.method in ("POST", "PUT", "PATCH"):
+                self.assertRegex(request.query.get("fieldManager", ""), r"^spate-operator-[a-z]+$", request.plural)
 
     def log(self):
         with open(os.path.join(self.folder, "operator.log"), encoding="utf-8") as file:

@@ -138,6 +138,7 @@ static void do_elect(struct tool *t, const json_t *command)
         .name_space = str_of(tool_text(command, "namespace")),
         .name = str_of(tool_text(command, "name")),
         .identity = str_of(tool_text(command, "identity")),
+        .field_manager = "spate-kube-tool-lease",
         .lease_ms = (uint64_t)tool_number(command, "lease_ms"),
         .renew_ms = (uint64_t)tool_number(command, "renew_ms"),
         .retry_ms = (uint64_t)tool_number(command, "retry_ms"),
@@ -171,6 +172,7 @@ static void do_record(struct tool *t, const json_t *command)
     const struct kube_events_options options = {
         .controller = "spate.dev/kube-tool",
         .instance = STR("kube-tool-0"),
+        .field_manager = "spate-kube-tool-event",
         .on_trouble = on_event_trouble,
     };
     const struct kube_event_about about = {

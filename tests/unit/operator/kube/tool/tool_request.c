@@ -71,6 +71,7 @@ static int send_verb(struct tool *t, const char *verb, const struct kube_target 
                      const json_t *command, struct str body, struct kube_reply reply,
                      struct err *err)
 {
+    const char *manager = tool_text(command, "manager");
     const json_t *grace = json_object_get(command, "grace_s");
     const struct kube_delete_options deletion = {
         .uid = str_of(tool_text(command, "uid")),
@@ -81,14 +82,14 @@ static int send_verb(struct tool *t, const char *verb, const struct kube_target 
     if (strcmp(verb, "get") == 0)
         return kube_get(t->api, target, reply, err);
     if (strcmp(verb, "create") == 0)
-        return kube_create(t->api, target, body, reply, err);
+        return kube_create(t->api, target, manager, body, reply, err);
     if (strcmp(verb, "update") == 0)
-        return kube_update(t->api, target, body, reply, err);
+        return kube_update(t->api, target, manager, body, reply, err);
     if (strcmp(verb, "apply") == 0)
-        return kube_apply(t->api, target, tool_text(command, "manager"),
-                          json_is_true(json_object_get(command, "force")), body, reply, err);
+        return kube_apply(t->api, target, manager, json_is_true(json_object_get(command, "force")),
+                          body, reply, err);
     if (strcmp(verb, "patch") == 0)
-        return kube_merge_patch(t->api, target, body, reply, err);
+        return kube_merge_patch(t->api, target, manager, body, reply, err);
     if (strcmp(verb, "delete") == 0)
         return kube_delete(t->api, target, &deletion, reply, err);
     return err_set(err, ERR_INVALID, "no verb '%s'", verb);
