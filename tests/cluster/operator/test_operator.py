@@ -86,23 +86,23 @@ class Operator(unittest.TestCase):
         self.kube.run("delete", "modeldeployment", "brook")
         wait_for(lambda: not self.pods(), 60, "the end of the pods")
 
-    def managers(self, *what):
+    def managers(self, kind, name, kube=None):
         """Of an object, in whose name our programs wrote which part of it, and how."""
-        found = self.kube.get("--show-managed-fields", *what)
+        found = (kube or self.kube).get(kind, name)
         return {row["manager"]: (row["operation"], row.get("subresource", ""), sorted(row["fieldsV1"]))
                 for row in found["metadata"]["managedFields"] if row["manager"].startswith("spate")}
 
     def test_each_concern_has_a_field_manager(self):
         self.system.apply(self.system.model("brook", self.kube.namespace, minReplicas=2))
         self.wait_ready(count=2)
-        whole, home = ["f:metadata", "f:spec"], ("--namespace", system.NAMESPACE)
+        whole, home = ["f:metadata", "f:spec"], self.system.kube
         self.assertEqual(self.managers("modeldeployment", "brook"), {"spate-operator-status": ("Update", "status", ["f:status"])})
         for name in self.pods():
             self.assertEqual(self.managers("pod", name), {"spate-operator-pod": ("Update", "", whole)})
         self.assertEqual(self.managers("poddisruptionbudget", "brook-spate"), {"spate-operator-budget": ("Apply", "", whole)})
-        self.assertEqual(self.managers("lease", "spate-operator", *home), {"spate-operator-lease": ("Update", "", ["f:spec"])})
-        self.assertEqual(list(self.managers("secret", "spate-token-key", *home)), ["spate-operator-key"])
-        event = self.kube.get("events.events.k8s.io", "--field-selector", "reason=ScaledUp")["items"][0]["metadata"]["name"]
+        self.assertEqual(self.managers("lease", "spate-operator", home), {"spate-operator-lease": ("Update", "", ["f:spec"])})
+        self.assertEqual(list(self.managers("secret", "spate-token-key", home)), ["spate-operator-key"])
+        event = self.kube.get("events.events.k8s.io", fields="reason=ScaledUp")["items"][0]["metadata"]["name"]
         self.assertEqual(list(self.managers("events.events.k8s.io", event)), ["spate-operator-event"])
 
     def test_a_deleted_pod_is_replaced(self):
