@@ -77,15 +77,11 @@ static struct check_place place_element(const struct check_place *at, size_t ind
 static void siblings(const struct checker *c, const struct check_place *at,
                      const char *names[SIBLINGS_MAX + 1])
 {
-    const struct crd_field *field;
-    int count = 0;
+    struct crd_members members = crd_members(c->kind, str_of(at->path));
+    size_t count = members.count < SIBLINGS_MAX ? members.count : SIBLINGS_MAX;
 
-    for (size_t i = 0; (field = crd_field_at(c->kind, i)) != NULL && count < SIBLINGS_MAX; i++) {
-        const char *name = crd_field_name_below(field, at->path);
-
-        if (name != NULL)
-            names[count++] = name;
-    }
+    for (size_t i = 0; i < count; i++)
+        names[i] = members.all[i].name;
     names[count] = NULL;
 }
 
@@ -110,16 +106,23 @@ static void fault_unknown(struct checker *c, const struct check_place *parent, c
     check_fault(c, &at, "unknown field; remove it, or use one of %s", known);
 }
 
-static void check_unknown(struct checker *c, const struct check_place *at, json_t *object)
+static bool is_member(const struct crd_members *members, const char *key)
+{
+    for (size_t i = 0; i < members->count; i++) {
+        if (strcmp(members->all[i].name, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_unknown(struct checker *c, const struct check_place *at,
+                          const struct crd_members *members, json_t *object)
 {
     const char *key;
     const json_t *value;
 
     json_object_foreach (object, key, value) {
-        struct check_place below = check_below(at, key);
-
-        /* A key with a dot would be taken for a path. */
-        if (strpbrk(key, ".[") != NULL || crd_field_find(c->kind, str_of(below.path)) == NULL)
+        if (!is_member(members, key))
             fault_unknown(c, at, key);
     }
 }
@@ -161,21 +164,20 @@ static json_t *settle_value(struct checker *c, json_t *object, const char *name,
 
 static void check_object(struct checker *c, const struct check_place *at, json_t *object)
 {
-    const struct crd_field *field;
+    struct crd_members members = crd_members(c->kind, str_of(at->path));
 
-    check_unknown(c, at, object);
-    for (size_t i = 0; (field = crd_field_at(c->kind, i)) != NULL; i++) {
-        const char *name = crd_field_name_below(field, at->path);
+    check_unknown(c, at, &members, object);
+    for (size_t i = 0; i < members.count; i++) {
+        const struct crd_field *field = members.all[i].field;
+        json_t *value = settle_value(c, object, members.all[i].name, field);
         struct check_place below;
-        json_t *value;
 
-        if (name == NULL)
+        if (value == NULL && !field->required)
             continue;
-        below = check_below(at, name);
-        value = settle_value(c, object, name, field);
+        below = check_below(at, members.all[i].name);
         if (value != NULL)
             check_value(c, &below, field, value);
-        else if (field->required)
+        else
             check_fault(c, &below, "is required; add it: %s", field->describe);
     }
 }

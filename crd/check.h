@@ -33,7 +33,7 @@ const char *check_quote(struct str s, char out[CHECK_QUOTE_MAX]);
 
 struct check_place check_below(const struct check_place *at, const char *name);
 
-/* True if the text matches, false also without memory (marked in c). */
+/* True if the text matches, false also without memory (marked in c). The pattern is a constant. */
 bool check_matches(struct checker *c, const char *pattern, struct str text);
 
 void check_text(struct checker *c, const struct check_place *at, const struct crd_field *field,

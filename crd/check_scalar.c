@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks single values: texts of all kinds, and integers. */
 #include <inttypes.h>
-#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,21 +16,6 @@ static size_t characters(struct str s)
     for (size_t i = 0; i < s.len; i++)
         count += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
     return count;
-}
-
-bool check_matches(struct checker *c, const char *pattern, struct str text)
-{
-    regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)text.len};
-    regex_t compiled;
-    int r;
-
-    if (regcomp(&compiled, pattern, REG_EXTENDED) != 0) {
-        c->no_memory = true;
-        return false;
-    }
-    r = regexec(&compiled, text.len > 0 ? text.ptr : "", 1, &whole, REG_STARTEND);
-    regfree(&compiled);
-    return r == 0;
 }
 
 /* Length and pattern; true if the text may be looked at further. */

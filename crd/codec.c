@@ -128,11 +128,11 @@ static int decode_list(const struct decoder *d, const struct crd_field *field, c
 static int decode_members(const struct decoder *d, const char *path, const json_t *object,
                           char *base)
 {
-    const struct crd_field *field;
+    struct crd_members members = crd_members(d->kind, str_of(path));
 
-    for (size_t i = 0; (field = crd_field_at(d->kind, i)) != NULL; i++) {
-        const char *name = crd_field_name_below(field, path);
-        const json_t *value = name == NULL ? NULL : json_object_get(object, name);
+    for (size_t i = 0; i < members.count; i++) {
+        const struct crd_field *field = members.all[i].field;
+        const json_t *value = json_object_get(object, members.all[i].name);
         int r = 0;
 
         if (value == NULL)
@@ -284,14 +284,13 @@ static int encode_object(const struct crd_kind *kind, const struct crd_field *fi
 static int encode_members(const struct crd_kind *kind, const char *path, const char *base,
                           json_t *object)
 {
-    const struct crd_field *field;
+    struct crd_members members = crd_members(kind, str_of(path));
 
-    for (size_t i = 0; (field = crd_field_at(kind, i)) != NULL; i++) {
-        const char *name = crd_field_name_below(field, path);
+    for (size_t i = 0; i < members.count; i++) {
+        const struct crd_field *field = members.all[i].field;
+        const char *name = members.all[i].name;
         int r = 0;
 
-        if (name == NULL)
-            continue;
         if (field->type == CRD_OBJECT)
             r = encode_object(kind, field, base, object, name);
         else if (field->size > 0 && field->type == CRD_LIST)

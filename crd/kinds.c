@@ -120,17 +120,6 @@ const struct crd_field *crd_field_at(const struct crd_kind *kind, size_t index)
     return NULL;
 }
 
-const struct crd_field *crd_field_find(const struct crd_kind *kind, struct str path)
-{
-    const struct crd_field *field;
-
-    for (size_t i = 0; (field = crd_field_at(kind, i)) != NULL; i++) {
-        if (str_is(path, field->path))
-            return field;
-    }
-    return NULL;
-}
-
 const char *crd_field_name_below(const struct crd_field *field, const char *parent)
 {
     size_t length = strlen(parent);

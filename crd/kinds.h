@@ -28,6 +28,20 @@ extern const struct crd_rows crd_condition_rows; /* what lies below status.condi
 /* All rows of a kind by index, the shared ones first; NULL at the end. */
 const struct crd_field *crd_field_at(const struct crd_kind *kind, size_t index);
 
+/* A row by its name among those that are directly below the same path. */
+struct crd_member {
+    const char *name;
+    const struct crd_field *field;
+};
+
+struct crd_members {
+    const struct crd_member *all; /* in the order of the table */
+    size_t count;
+};
+
+/* What is directly below the path; "" is the top. Thread-safe. */
+struct crd_members crd_members(const struct crd_kind *kind, struct str path);
+
 /* The name of the member if the row is directly below `parent` ("" is the top), else NULL. */
 const char *crd_field_name_below(const struct crd_field *field, const char *parent);
 

@@ -131,16 +131,14 @@ static void put_members(struct maker *m, json_t *schema, const char *path)
 {
     json_auto_t *required = json_array();
     json_t *properties = json_object();
-    const struct crd_field *field;
+    struct crd_members members = crd_members(m->kind, str_of(path));
 
-    for (size_t i = 0; (field = crd_field_at(m->kind, i)) != NULL; i++) {
-        const char *name = crd_field_name_below(field, path);
+    for (size_t i = 0; i < members.count; i++) {
+        const struct crd_member *member = &members.all[i];
 
-        if (name == NULL)
-            continue;
-        put(m, properties, name, schema_of(m, field));
-        if (field->required)
-            append(m, required, json_string(name));
+        put(m, properties, member->name, schema_of(m, member->field));
+        if (member->field->required)
+            append(m, required, json_string(member->name));
     }
     if (json_array_size(required) > 0)
         put(m, schema, "required", json_incref(required));
@@ -188,17 +186,17 @@ static const char *type_name(const struct crd_field *field)
  * of an object is written out whole. */
 static json_t *default_of(struct maker *m, const struct crd_field *field)
 {
-    const struct crd_field *member;
+    struct crd_members members = crd_members(m->kind, str_of(field->path));
     json_t *whole;
 
     if (field->type != CRD_OBJECT)
         return json_loads(field->default_json, JSON_DECODE_ANY, NULL);
     whole = json_object();
-    for (size_t i = 0; (member = crd_field_at(m->kind, i)) != NULL; i++) {
-        const char *name = crd_field_name_below(member, field->path);
+    for (size_t i = 0; i < members.count; i++) {
+        const struct crd_member *member = &members.all[i];
 
-        if (name != NULL && member->default_json != NULL)
-            put(m, whole, name, default_of(m, member));
+        if (member->field->default_json != NULL)
+            put(m, whole, member->name, default_of(m, member->field));
     }
     return whole;
 }
