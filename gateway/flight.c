@@ -211,9 +211,10 @@ static void enqueue(struct flight *f)
     struct openai_error error;
 
     if (!flight_can_wait(f)) {
-        openai_error_set(
-            &error, OPENAI_UNAVAILABLE, "model", "model '%s' has no pods: %s", f->model->name,
-            f->model->hold_reason[0] != '\0' ? f->model->hold_reason : "it is scaled to 0 replicas");
+        openai_error_set(&error, OPENAI_UNAVAILABLE, "model", "model '%s' has no pods: %s",
+                         f->model->name,
+                         f->model->hold_reason[0] != '\0' ? f->model->hold_reason
+                                                          : "it is scaled to 0 replicas");
         void_ticket(&f->ticket);
         flight_out_error(f, &error, 5000);
         flight_free(f);
