@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "cluster"))
@@ -75,7 +76,8 @@ class Clients:
         return status, [row["id"] for row in listed["data"]] if status == 200 else []
 
     def burst(self, model, count, **more):
-        """So many at the same instant: on connections that are open, before any answer is read."""
+        """So many at the same instant: on connections that are open, before any answer is read. Returns when the last was sent, and
+        the answers."""
         connections = [http.client.HTTPConnection(self.address, timeout=ANSWER_LIMIT_S) for _ in range(count)]
         bodies = [body_of(model, QUESTIONS[number % len(QUESTIONS)], number % 2 == 0, more) for number in range(count)]
         try:
@@ -83,7 +85,8 @@ class Clients:
                 connection.connect()
             for connection, body in zip(connections, bodies, strict=True):
                 connection.request("POST", "/v1/chat/completions", body, self.headers)
-            return [self.read(connection, number % 2 == 0) for number, connection in enumerate(connections)]
+            sent = time.time()
+            return sent, [self.read(connection, number % 2 == 0) for number, connection in enumerate(connections)]
         finally:
             for connection in connections:
                 connection.close()
