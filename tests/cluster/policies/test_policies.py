@@ -13,6 +13,7 @@ import release
 QUICKSTART = product.ROOT / "docs" / "examples" / "quickstart-kubernetes.yaml"
 KEY = "sk-spate-quickstart"  # that the quickstart has the digest of
 WAIT_S = 90
+WAIT = ("--wait", "--timeout", release.INSTALL_LIMIT)
 OBSERVED_S = 5  # how long something is seen not to happen
 
 
@@ -63,10 +64,10 @@ class Policies(unittest.TestCase):
     def place(self, name):
         return next(place for place in places.places(self.release) if place.name == name)
 
-    def set_policy(self, **more):
+    def set_policy(self, *arguments, gateways=2, **more):
         """The chart once more, with other values of networkPolicy."""
-        self.release.helm("upgrade", self.release.name, release.CHART, "--wait", "--timeout", release.INSTALL_LIMIT,
-                          values={"networkPolicy": POLICY | more})
+        self.release.helm("upgrade", self.release.name, release.CHART, *arguments,
+                          values={"networkPolicy": POLICY | more, "gateway": {"replicas": gateways}})
 
     def assert_open(self, open_to):
         """Those ways and no others: as soon as the nodes have heard of it."""
@@ -138,12 +139,16 @@ class Policies(unittest.TestCase):
         """As where name servers listen at another port than the chart has been told: a new gateway finds nobody, until it may ask."""
         self.set_policy(dnsPorts=[5353])
         self.assert_open(OPEN | {name: OPEN[name] - NAMES for name in ("operator", "gateway")})
-        self.release.kube.run("delete", "pod", "spate-gateway-1")
-        rig.wait_for(lambda: "spate-gateway-1" in self.release.pods("gateway"), WAIT_S, "its successor")
+        self.set_policy(gateways=3, dnsPorts=[5353])  # a third, as the others would go on by what they know, even restarted
+        rig.wait_for(lambda: self.runs("spate-gateway-2"), WAIT_S, "a new gateway")
         time.sleep(OBSERVED_S)
-        self.assertFalse(rig.is_ready(self.release.pods("gateway")["spate-gateway-1"]))
-        self.set_policy()
-        self.assertTrue(rig.is_ready(self.release.pods("gateway")["spate-gateway-1"]))
+        self.assertFalse(rig.is_ready(self.release.pods("gateway")["spate-gateway-2"]))
+        self.set_policy(*WAIT, gateways=3)
+        self.assertTrue(rig.is_ready(self.release.pods("gateway")["spate-gateway-2"]))
+
+    def runs(self, gateway):
+        status = self.release.pods("gateway").get(gateway, {}).get("status", {})
+        return any("running" in container["state"] for container in status.get("containerStatuses", ()))
 
     def test_6_clients_are_chosen_and_helm_test_is_one(self):
         self.set_policy(clients=[one_namespace("clients")], agentEgress=True)

@@ -76,6 +76,7 @@ class Story(unittest.TestCase):
     def test_01_a_request_is_answered_from_zero(self):
         self.kube.run("apply", "-f", QUICKSTART)
         rig.wait_for(lambda: "brook" in self.clients.models()[1], WAIT_S, "the gateways' knowledge of the model")
+        self.kube.run("wait", "--for=condition=Ready", "tenant/acme", f"--timeout={WAIT_S}s")  # its prices are in force
         self.assertEqual(self.pods(), {})
         began = time.monotonic()
         answer = self.clients.ask("brook", "What is 345 + 678?")
@@ -206,7 +207,7 @@ class Story(unittest.TestCase):
             report = json.loads(rig.api.kubectl(
                 self.release.cluster.plan, "--namespace", self.release.namespace, "exec", "deployment/spate-operator", "--",
                 "spate", "report", "--by", "tenant,model", "--json"))
-            return {row["model"]: row for row in report["rows"] if row["tenant"] == "acme"}
+            return {(row["model"], row["unpriced"]): row for row in report["rows"] if row["tenant"] == "acme"}
 
         for pod in self.release.pods("operator").values():
             address = f"{pod['status']['podIP']}:7001"
@@ -218,10 +219,9 @@ class Story(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"not every request is billed: {rows}, told {self.clients.bill}")
             time.sleep(0.2)
             rows = billed()
-        self.assertEqual(set(rows), {BROOK, f"{NAMESPACE}/wide"})
+        self.assertEqual(set(rows), {(BROOK, False), (f"{NAMESPACE}/wide", True)})  # the price list has no row for the latter
         self.assertEqual({name: sum(row[name] for row in rows.values()) for name in self.clients.bill}, dict(self.clients.bill))
-        self.assertGreater(rows[BROOK]["cost_nano_usd"], 0)
-        self.assertTrue(rows[f"{NAMESPACE}/wide"]["unpriced"])  # the price list has no row for it
+        self.assertGreater(rows[BROOK, False]["cost_nano_usd"], 0)
 
 
 if __name__ == "__main__":
