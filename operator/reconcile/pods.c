@@ -91,6 +91,7 @@ static void record(struct pass *p, struct world_pod *pod, const struct crd_pod *
 static void measure_cold_start(struct pass *p, struct world_pod *pod, const struct crd_pod *before)
 {
     int64_t ms = pod->status.ready_ms - pod->record->created_ms;
+    struct str name = world_pod_name(pod);
     bool was_ready = before != NULL && before->phase == CRD_POD_READY;
 
     if (pod->cold_start_taken || !world_pod_ready(pod))
@@ -101,9 +102,8 @@ static void measure_cold_start(struct pass *p, struct world_pod *pod, const stru
     world_cold_start_add(p->m, ms);
     snprintf(p->m->cold_start_hash, sizeof(p->m->cold_start_hash), "%.*s",
              STR_ARG(pod_record_text(pod->record, POD_TEMPLATE_HASH)));
-    pass_event(
-        p, false, "ColdStartCompleted",
-        pass_text(p, "%.*s was ready after %lld ms", STR_ARG(world_pod_name(pod)), (long long)ms));
+    pass_event(p, false, "ColdStartCompleted",
+               pass_text(p, "%.*s was ready after %lld ms", STR_ARG(name), (long long)ms));
 }
 
 /* A pod that nobody recorded is never routed to and goes at once. */
