@@ -34,7 +34,7 @@ class Proxy:
         threading.Thread(target=self.accept, daemon=True).start()
 
     def hold_next(self, matches):
-        """matches(method, path): whether that request is to be held. One is; those after it pass."""
+        """matches(method, path): whether that request is to be held, by its path without the query. One is; those after it pass."""
         self.caught.clear()
         self.held, self.matches = None, matches
 
@@ -84,7 +84,7 @@ class Proxy:
     def maybe_hold(self, request):
         head, _, body = request.partition(HEAD_END)
         method, path, _ = head.split(b"\r\n", 1)[0].decode().split(" ")
-        if self.matches is None or not self.matches(method, path):
+        if self.matches is None or not self.matches(method, path.partition("?")[0]):
             return
         self.matches = None
         self.held = held = Held(method, path, body)
