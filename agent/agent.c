@@ -39,37 +39,6 @@ void agent_status(struct agent *a, struct stream_status *out)
 
 /* --- the engine's word ---------------------------------------------------------------------- */
 
-/* How to get more memory. */
-static const char *memory_cure(const struct agent *a)
-{
-    return a->memory.is_machine ? "take a larger machine" : "raise spec.hardware.memoryMiB";
-}
-
-/* Less than was asked for, but it serves. */
-static void tell_shorter_context(struct agent *a)
-{
-    const struct engine_plan *plan = &a->plan;
-    uint64_t blocks = ((uint64_t)plan->context_wanted + (uint64_t)plan->kv_block_tokens - 1) /
-                      (uint64_t)plan->kv_block_tokens;
-    uint64_t mib = (blocks * plan->kv_block_bytes + (1 << 20) - 1) >> 20;
-
-    if (plan->context_max >= plan->context_wanted)
-        return;
-    if (plan->kv_bounded)
-        snprintf(a->detail, sizeof(a->detail),
-                 "its context is %d tokens, not %d, as %llu MiB of memory leave its KV cache no "
-                 "more: %s, or set contextTokens (--context) to what is needed",
-                 plan->context_max, plan->context_wanted, (unsigned long long)a->memory.bytes >> 20,
-                 memory_cure(a));
-    else
-        snprintf(a->detail, sizeof(a->detail),
-                 "its context is %d tokens, not %d, as its KV cache holds no more: raise "
-                 "kvCacheMiB (--kv-mib) to %llu, or set contextTokens (--context) to what is "
-                 "needed",
-                 plan->context_max, plan->context_wanted, (unsigned long long)mib);
-    log_warn("the context is shorter than it was wished", LOG_STR("detail", a->detail));
-}
-
 static void on_ready(void *user, const struct engine_plan *plan)
 {
     struct agent *a = user;
@@ -79,7 +48,7 @@ static void on_ready(void *user, const struct engine_plan *plan)
     hex_format(plan->digest, sizeof(plan->digest), a->digest);
     if (a->state == AGENT_LOADING)
         a->state = AGENT_READY;
-    tell_shorter_context(a);
+    agent_memory_tell_context(a);
     agent_metrics_ready(&a->counters, plan, (double)(a->ready_ms - a->started_ms) / 1000);
     log_info("ready", LOG_STR("model", a->model_name), LOG_STR("kernels", plan->isa),
              LOG_I64("slots", plan->slots), LOG_I64("context", plan->context_max),
@@ -87,17 +56,6 @@ static void on_ready(void *user, const struct engine_plan *plan)
              LOG_I64("weights_bytes", (int64_t)plan->memory.weights),
              LOG_I64("kv_bytes", (int64_t)plan->memory.kv),
              LOG_I64("work_bytes", (int64_t)plan->memory.work));
-}
-
-/* The engine gives the figures, but doesn't know where they are set. */
-static void explain_memory(const struct agent *a, struct err *err)
-{
-    struct err why = *err;
-
-    (void)err_set(err, why.code,
-                  "%s: %s, lower kvCacheMiB (--kv-mib), slots or contextTokens (--context), or "
-                  "take a smaller model",
-                  err_message(&why), memory_cure(a));
 }
 
 static void on_failed(void *user, const struct err *err)
@@ -108,7 +66,7 @@ static void on_failed(void *user, const struct err *err)
     if (err->code == ERR_NO_SPACE) /* the engine writes nothing but its counters */
         (void)disk_explain(&told, -ERR_NO_SPACE, a->settings->data, 0);
     if (err->code == ERR_NO_MEMORY)
-        explain_memory(a, &told);
+        agent_memory_explain(a, &told);
     log_error("the engine failed", LOG_ERR(&told));
     a->state = AGENT_FAILED;
     snprintf(a->detail, sizeof(a->detail), "%.255s", err_message(&told));
@@ -315,15 +273,6 @@ static enum engine_isa isa_of(const char *name)
     return strcmp(name, "avx2") == 0 ? ENGINE_ISA_AVX2 : ENGINE_ISA_AUTO;
 }
 
-/* What we may use: as told, or as the system says. Unknown is no reason to refuse anything. */
-static void find_memory_limit(struct agent *a)
-{
-    if (a->settings->memory_mib > 0)
-        a->memory = (struct memory_limit){.bytes = (uint64_t)a->settings->memory_mib << 20};
-    else
-        (void)memory_limit_find(&a->memory, "");
-}
-
 static int start_engine(struct agent *a, struct err *err)
 {
     const struct agent_settings *s = a->settings;
@@ -413,7 +362,7 @@ static int start(struct agent *a, struct err *err)
         return r;
     if (a->settings->report_only)
         return start_report(a, err);
-    find_memory_limit(a);
+    agent_memory_find(a);
     if ((r = load_text(a, err)) < 0 || (r = start_engine(a, err)) < 0)
         return r;
     loop_timer_start(&a->loop, &a->heartbeat, STREAM_HEARTBEAT_MS);

@@ -105,6 +105,15 @@ void agent_drain(struct agent *a);
 void agent_check_drained(struct agent *a);
 void agent_status(struct agent *a, struct stream_status *out);
 
+/* agent_memory.c. What we may use: as told, or as the system says; unknown is no reason to refuse
+ * anything. */
+void agent_memory_find(struct agent *a);
+/* It serves, but a shorter context than was asked for: says so in `detail`. */
+void agent_memory_tell_context(struct agent *a);
+/* Adds the cure to a refusal of the engine, which gives the figures and doesn't know where they
+ * are set. */
+void agent_memory_explain(const struct agent *a, struct err *err);
+
 /* Answers with an error of the API. */
 void agent_respond_error(struct http_exchange *x, const struct openai_error *error);
 
