@@ -22,6 +22,19 @@ extern const struct crd_kind crd_kind_price_book;
 /* Of a model as "namespace/name". */
 #define CRD_LABEL_PART "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
+/* The rows that the status of every kind begins with; its struct has an `observed_generation`. */
+#define CRD_STATUS_ROWS(status_type)                                                          \
+    {                                                                                         \
+        .path = "status",                                                                     \
+        .type = CRD_OBJECT,                                                                   \
+        .describe = "What is; written by the operator.",                                      \
+    },                                                                                        \
+    {                                                                                         \
+        .path = "status.observedGeneration", .type = CRD_INTEGER, .min = 0, .max = INT64_MAX, \
+        CRD_PLACE(status_type, observed_generation),                                          \
+        .describe = "The generation of spec that this status answers to.",                    \
+    }
+
 extern const struct crd_rows crd_common_rows;    /* apiVersion, kind and metadata */
 extern const struct crd_rows crd_condition_rows; /* what lies below status.conditions */
 

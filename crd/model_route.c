@@ -7,7 +7,6 @@
 
 #define SPEC(member)   CRD_PLACE(struct crd_route_spec, member)
 #define TARGET(member) CRD_PLACE(struct crd_route_target, member)
-#define STATUS(member) CRD_PLACE(struct crd_route_status, member)
 
 /* A name, or namespace/name. */
 #define MODEL       "^(" CRD_LABEL_PART "/)?" CRD_LABEL_PART "$"
@@ -109,19 +108,7 @@ static const struct crd_field spec_fields[] = {
 };
 
 static const struct crd_field status_fields[] = {
-    {
-        .path = "status",
-        .type = CRD_OBJECT,
-        .describe = "What is; written by the operator.",
-    },
-    {
-        .path = "status.observedGeneration",
-        .type = CRD_INTEGER,
-        .min = 0,
-        .max = INT64_MAX,
-        STATUS(observed_generation),
-        .describe = "The generation of spec that this status answers to.",
-    },
+    CRD_STATUS_ROWS(struct crd_route_status),
     {
         .path = "status.conditions",
         .type = CRD_LIST,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ModelDeployment: the rows of its status. */
 #include "base/mem.h"
+#include "crd/kinds.h"
 #include "crd/model_rows.h"
 
 static const char *const phase_values[] = {"Pending",  "Loading", "Ready",
@@ -16,19 +17,7 @@ static const char *const capacity_values[] = {"Spot", "OnDemand", "Reserved", NU
 #define PENDING(member)  CRD_PLACE(struct crd_pending_create, member)
 
 static const struct crd_field rows[] = {
-    {
-        .path = "status",
-        .type = CRD_OBJECT,
-        .describe = "What is; written by the operator.",
-    },
-    {
-        .path = "status.observedGeneration",
-        .type = CRD_INTEGER,
-        .min = 0,
-        .max = INT64_MAX,
-        STATUS(observed_generation),
-        .describe = "The generation of spec that this status answers to.",
-    },
+    CRD_STATUS_ROWS(struct crd_model_status),
     {
         .path = "status.replicas",
         .type = CRD_INTEGER,

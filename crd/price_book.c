@@ -99,19 +99,7 @@ static const struct crd_field spec_fields[] = {
 };
 
 static const struct crd_field status_fields[] = {
-    {
-        .path = "status",
-        .type = CRD_OBJECT,
-        .describe = "What is; written by the operator.",
-    },
-    {
-        .path = "status.observedGeneration",
-        .type = CRD_INTEGER,
-        .min = 0,
-        .max = INT64_MAX,
-        STATUS(observed_generation),
-        .describe = "The generation of spec that this status answers to.",
-    },
+    CRD_STATUS_ROWS(struct crd_price_book_status),
     {
         .path = "status.version",
         .type = CRD_INTEGER,

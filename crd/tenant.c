@@ -5,9 +5,8 @@
 #include "base/mem.h"
 #include "crd/kinds.h"
 
-#define SPEC(member)   CRD_PLACE(struct crd_tenant_spec, member)
-#define KEY(member)    CRD_PLACE(struct crd_tenant_key, member)
-#define STATUS(member) CRD_PLACE(struct crd_tenant_status, member)
+#define SPEC(member) CRD_PLACE(struct crd_tenant_spec, member)
+#define KEY(member)  CRD_PLACE(struct crd_tenant_key, member)
 
 static const struct crd_field spec_fields[] = {
     {
@@ -132,19 +131,7 @@ static const struct crd_field spec_fields[] = {
 };
 
 static const struct crd_field status_fields[] = {
-    {
-        .path = "status",
-        .type = CRD_OBJECT,
-        .describe = "What is; written by the operator.",
-    },
-    {
-        .path = "status.observedGeneration",
-        .type = CRD_INTEGER,
-        .min = 0,
-        .max = INT64_MAX,
-        STATUS(observed_generation),
-        .describe = "The generation of spec that this status answers to.",
-    },
+    CRD_STATUS_ROWS(struct crd_tenant_status),
     {
         .path = "status.conditions",
         .type = CRD_LIST,
