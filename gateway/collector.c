@@ -31,7 +31,8 @@ struct collector {
     struct map agents; /* address -> known_agent */
     struct loop_timer tick;
     struct loop_timer flush;
-    unsigned ticks;
+    unsigned ticks;          /* of the round */
+    size_t round_at;         /* pods that were asked in it */
     struct release *waiting; /* newest first */
     struct release *ready;
 };
@@ -288,9 +289,12 @@ void collector_expect(struct collector *c, const struct gw_pod *pod)
     note(c, str_of(pod->address), gateway_now_ms(c->g));
 }
 
+/* The draining ones, and those of the others whose turn it is. A pod that comes or goes moves the
+ * others in the round: one may be asked twice in it, and one not before the next. */
 static void collect_listed(struct collector *c, int64_t now_ms, int64_t leaving_age_ms)
 {
-    bool all = c->ticks++ % COLLECTOR_EVERY_TICKS == 0;
+    size_t end = c->round_at + COLLECTOR_TICK_CALLS;
+    size_t staying = 0;
     struct map_entry *e;
 
     for (size_t at = 0; (e = map_next(&c->g->table.pods, &at)) != NULL;) {
@@ -299,10 +303,18 @@ static void collect_listed(struct collector *c, int64_t now_ms, int64_t leaving_
         if (pod->address[0] == '\0' || !pod->listed)
             continue;
         note(c, str_of(pod->address), now_ms);
-        if (pod->draining)
+        if (pod->draining) {
             collect(c, str_of(pod->address), leaving_age_ms);
-        else if (all)
+            continue;
+        }
+        if (staying >= c->round_at && staying < end)
             collect(c, str_of(pod->address), c->g->settings->collect_after_ms);
+        staying++;
+    }
+    c->round_at = end;
+    if (++c->ticks >= COLLECTOR_EVERY_TICKS && end >= staying) {
+        c->ticks = 0;
+        c->round_at = 0;
     }
 }
 

@@ -23,7 +23,8 @@ struct gw_pod;
 
 enum {
     COLLECTOR_TICK_MS = 1000,
-    COLLECTOR_EVERY_TICKS = 5,   /* for pods that are not draining */
+    COLLECTOR_EVERY_TICKS = 5,   /* a round of the pods that are not draining ... */
+    COLLECTOR_TICK_CALLS = 200,  /* ... or longer: so many of them in a tick */
     COLLECTOR_LINGER_MS = 20000, /* after a pod left the routes: an agent is gone by then */
     COLLECTOR_FLUSH_MS = 100,
     COLLECTOR_ACKS_MAX = 500, /* in one call */

@@ -4,9 +4,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "wire/stream.h"
 
 enum { WAIT_MS = 10000, SNAPSHOT_BYTES_MAX = 16 << 20 };
 
@@ -17,17 +19,29 @@ static void give_tokens(struct http_exchange *x)
                      "\":\"l\",\"" TOKEN_AUDIENCE_OPERATOR "\":\"o\"}}"));
 }
 
+static void write_pods(const struct control_rig *r, int model, struct buf *text)
+{
+    for (int i = 0; i < r->pods; i++)
+        buf_printf(text,
+                   "%s{\"name\":\"p%d-%d\",\"uid\":\"u%d-%d\",\"address\":\"%s\",\"slots\":8,"
+                   "\"digest\":\"\",\"draining\":false}",
+                   i == 0 ? "" : ",", model, i, model, i, r->url + strlen("http://"));
+}
+
 static void give_snapshot(struct control_rig *r, struct http_exchange *x)
 {
     CLEANUP(buf_fini) struct buf text = {0};
 
     buf_init(&text, SNAPSHOT_BYTES_MAX);
     buf_printf(&text, "{\"version\":\"inst:1:%d\",\"tenants\":[],\"models\":[", ++r->version);
-    for (int i = 0; i < r->models; i++)
+    for (int i = 0; i < r->models; i++) {
         buf_printf(&text,
                    "%s{\"name\":\"team/m%d\",\"short_name\":\"\",\"created\":1,\"context_max\":0,"
-                   "\"can_wake\":true,\"hold_reason\":\"\",\"pods\":[]}",
+                   "\"can_wake\":true,\"hold_reason\":\"\",\"pods\":[",
                    i == 0 ? "" : ",", i);
+        write_pods(r, i, &text);
+        buf_append_text(&text, "]}");
+    }
     buf_append_text(&text, "]}");
     http_respond(x, 200, "application/json", buf_str(&text));
 }
@@ -48,6 +62,9 @@ static void handle(struct http_exchange *x, void *user)
         give_tokens(x);
     } else if (str_is(x->path, LOAD_PATH)) {
         take_load(r, x);
+    } else if (str_is(x->path, STREAM_PATH_USAGE)) {
+        r->usage_asked++;
+        http_respond(x, 200, "application/json", STR("{\"records\":[]}"));
     } else if (r->version < r->snapshots) {
         give_snapshot(r, x);
     } else {

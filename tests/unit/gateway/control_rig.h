@@ -22,13 +22,15 @@ struct control_rig {
     /* What the operator says. */
     int snapshots; /* so many versions, one after the other; then the poll is kept waiting */
     int models;    /* in each of them */
+    int pods;      /* of each model, all with the address of the operator */
     int load_status;
     /* Called for each report, before it is answered. NULL: nothing. */
     void (*on_load)(struct control_rig *r, struct str report);
 
     /* What it heard. */
     int loads;
-    int version; /* the last one it gave */
+    int usage_asked; /* in the place of the pods */
+    int version;     /* the last one it gave */
     struct http_exchange *held;
 };
 
