@@ -51,10 +51,23 @@ static void read_line(const struct fixture *f, const char *name, char *out, size
 
 /* --- the operator ----------------------------------------------------------------------------- */
 
+/* Its folder goes with the test, so this is the last chance to read what it said. */
+static void show_log(const struct fixture *f)
+{
+    CLEANUP(mem_freep) char *path = path_join(f->state, "operator.log");
+    struct buf text;
+
+    buf_init(&text, ANSWER_MAX);
+    if (file_read(path, &text, NULL) == 0)
+        print_error("%.*s", STR_ARG(buf_str(&text)));
+    buf_fini(&text);
+}
+
 static void start_operator(struct fixture *f)
 {
     CLEANUP(mem_freep) char *address = path_join(f->state, "address");
     CLEANUP(mem_freep) char *log = path_join(f->state, "operator.log");
+    bool ended = false;
 
     unlink(address);
     f->operator_pid = fork();
@@ -69,6 +82,10 @@ static void start_operator(struct fixture *f)
         _exit(127);
     }
     for (int waited = 0; !file_exists(address); waited += STEP_MS) {
+        ended = waitpid(f->operator_pid, NULL, WNOHANG) != 0;
+        if (ended || waited >= PATIENCE_MS)
+            show_log(f);
+        assert_false(ended);
         assert_true(waited < PATIENCE_MS);
         pause_ms(STEP_MS);
     }
