@@ -1,24 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Collecting and acknowledging: see collector.h. A lost acknowledgement only means that the record
- * is collected again, which the ledger does not mind. */
-#include "gateway/collector.h"
-
+/* Collecting: see collector.h. */
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "gateway/collector_private.h"
 #include "gateway/control.h"
-#include "gateway/gateway.h"
-
-struct release {
-    struct release *next;
-    char address[TABLE_ADDRESS_MAX];
-    struct id128 request_id;
-    uint32_t attempt;
-    uint64_t sequence;
-};
 
 /* An agent that is, or was until lately, in the routes. */
 struct known_agent {
@@ -26,32 +13,23 @@ struct known_agent {
     int64_t listed_ms; /* when it was last seen there, or sent something */
 };
 
-struct collector {
-    struct gateway *g;
-    struct map agents; /* address -> known_agent */
-    struct loop_timer tick;
-    struct loop_timer flush;
-    unsigned ticks;          /* of the round */
-    size_t round_at;         /* pods that were asked in it */
-    struct release *waiting; /* newest first */
-    struct release *ready;
-};
-
-/* One call to one agent; owns itself until done. */
+/* One call to one agent. */
 struct collection {
+    struct collection *next, **back;
     struct collector *c;
+    struct http_call *call;
     char address[TABLE_ADDRESS_MAX];
     int status;
     struct buf body;
 };
 
-static int start_call(struct collector *c, const struct http_call_options *call)
+int collector_call(struct collector *c, struct http_call **out,
+                   const struct http_call_options *call)
 {
     const char *token = control_token(c->g->control, TOKEN_AUDIENCE_AGENT);
     char authorization[TOKEN_TEXT_MAX + 16];
     struct http_header header;
     struct http_call_options options = *call;
-    struct http_call *started = NULL;
 
     if (token == NULL)
         return -ERR_DENIED;
@@ -61,125 +39,18 @@ static int start_call(struct collector *c, const struct http_call_options *call)
     options.header_count = 1;
     options.connect_timeout_ms = STREAM_SILENCE_MS;
     options.first_byte_timeout_ms = STREAM_SILENCE_MS;
-    return http_call_start(&started, c->g->client, &options, NULL);
+    return http_call_start(out, c->g->client, &options, NULL);
 }
 
-/* --- acknowledging -------------------------------------------------------------------------- */
-
-static void acks_on_head(struct http_call *call, void *user, int status,
-                         const struct http_headers *headers)
+static void collection_free(struct collection *n)
 {
-    (void)call;
-    (void)user;
-    (void)status;
-    (void)headers;
+    *n->back = n->next;
+    if (n->next != NULL)
+        n->next->back = n->back;
+    http_call_cancel(n->call);
+    buf_fini(&n->body);
+    mem_free(n);
 }
-
-static void acks_on_data(struct http_call *call, void *user, struct str bytes)
-{
-    (void)call;
-    (void)user;
-    (void)bytes;
-}
-
-static void acks_on_done(struct http_call *call, void *user, enum http_result result,
-                         const struct err *err)
-{
-    (void)call;
-    (void)user;
-    if (result != HTTP_DONE)
-        log_debug("acknowledgement of usage records was lost", LOG_ERR(err));
-}
-
-/* Moves up to COLLECTOR_ACKS_MAX releases for `address` into the body; the rest stays in *list. */
-static int write_acks(struct release **list, const char *address, struct buf *body)
-{
-    struct json_writer w;
-    int count = 0;
-
-    json_writer_init(&w, body);
-    json_open(&w, '{');
-    json_key(&w, "attempts");
-    json_open(&w, '[');
-    for (struct release **link = list; *link != NULL && count < COLLECTOR_ACKS_MAX;) {
-        struct release *r = *link;
-        char id[ID_TEXT_LEN + 1];
-
-        if (strcmp(r->address, address) != 0) {
-            link = &r->next;
-            continue;
-        }
-        id_format(r->request_id, id);
-        json_open(&w, '{');
-        json_put_text(&w, "request_id", id);
-        json_put_u64(&w, "attempt", r->attempt);
-        json_close(&w, '}');
-        *link = r->next;
-        mem_free(r);
-        count++;
-    }
-    json_close(&w, ']');
-    json_close(&w, '}');
-    return count;
-}
-
-static void on_flush(void *object)
-{
-    struct collector *c = object;
-
-    while (c->ready != NULL) {
-        char address[TABLE_ADDRESS_MAX];
-        struct buf body;
-
-        snprintf(address, sizeof(address), "%s", c->ready->address);
-        buf_init(&body, 1 << 20);
-        write_acks(&c->ready, address, &body);
-        (void)start_call(c, &(struct http_call_options){
-                                .address = str_of(address),
-                                .method = STR("POST"),
-                                .target = STR(STREAM_PATH_ACK),
-                                .body = buf_str(&body),
-                                .on_head = acks_on_head,
-                                .on_data = acks_on_data,
-                                .on_done = acks_on_done,
-                            });
-        buf_fini(&body);
-    }
-}
-
-void collector_release(struct collector *c, const char *address, struct id128 request_id,
-                       uint32_t attempt, uint64_t sequence)
-{
-    struct release *r = mem_alloc(sizeof(*r));
-
-    if (r == NULL)
-        return; /* it is collected later */
-    snprintf(r->address, sizeof(r->address), "%s", address);
-    r->request_id = request_id;
-    r->attempt = attempt;
-    r->sequence = sequence;
-    r->next = c->waiting;
-    c->waiting = r;
-}
-
-void collector_on_durable(struct collector *c, uint64_t sequence)
-{
-    for (struct release **link = &c->waiting; *link != NULL;) {
-        struct release *r = *link;
-
-        if (r->sequence > sequence) {
-            link = &r->next;
-            continue;
-        }
-        *link = r->next;
-        r->next = c->ready;
-        c->ready = r;
-    }
-    if (c->ready != NULL && !loop_timer_running(&c->flush))
-        loop_timer_start(&c->g->loop, &c->flush, COLLECTOR_FLUSH_MS);
-}
-
-/* --- collecting ----------------------------------------------------------------------------- */
 
 static void take_record(struct collection *n, const json_t *object)
 {
@@ -234,10 +105,10 @@ static void on_done(struct http_call *call, void *user, enum http_result result,
 
     (void)call;
     (void)err;
+    n->call = NULL; /* freed by the client */
     if (result == HTTP_DONE && !n->body.failed)
         take_records(n);
-    buf_fini(&n->body);
-    mem_free(n);
+    collection_free(n);
 }
 
 static void collect(struct collector *c, struct str address, int64_t older_than_ms)
@@ -248,22 +119,26 @@ static void collect(struct collector *c, struct str address, int64_t older_than_
     if (n == NULL)
         return;
     n->c = c;
+    n->next = c->collections;
+    n->back = &c->collections;
+    if (n->next != NULL)
+        n->next->back = &n->next;
+    c->collections = n;
     snprintf(n->address, sizeof(n->address), "%.*s", STR_ARG(address));
     buf_init(&n->body, 32 << 20);
     snprintf(target, sizeof(target), STREAM_PATH_USAGE "?older_than_ms=%lld",
              (long long)older_than_ms);
-    if (start_call(c, &(struct http_call_options){
-                          .address = str_of(n->address),
-                          .method = STR("GET"),
-                          .target = str_of(target),
-                          .on_head = on_head,
-                          .on_data = on_data,
-                          .on_done = on_done,
-                          .user = n,
-                      }) < 0) {
-        buf_fini(&n->body);
-        mem_free(n);
-    }
+    if (collector_call(c, &n->call,
+                       &(struct http_call_options){
+                           .address = str_of(n->address),
+                           .method = STR("GET"),
+                           .target = str_of(target),
+                           .on_head = on_head,
+                           .on_data = on_data,
+                           .on_done = on_done,
+                           .user = n,
+                       }) < 0)
+        collection_free(n);
 }
 
 /* Without memory the agent is asked only while it is listed. */
@@ -376,20 +251,10 @@ int collector_new(struct collector **out, struct gateway *g, struct err *err)
     c->g = g;
     map_init(&c->agents, ROUTES_PODS_MAX);
     loop_timer_init(&c->tick, on_tick, c);
-    loop_timer_init(&c->flush, on_flush, c);
+    collector_acks_init(c);
     loop_timer_start(&g->loop, &c->tick, COLLECTOR_TICK_MS);
     *out = c;
     return 0;
-}
-
-static void free_list(struct release *list)
-{
-    while (list != NULL) {
-        struct release *next = list->next;
-
-        mem_free(list);
-        list = next;
-    }
 }
 
 void collector_free(struct collector *c)
@@ -399,9 +264,9 @@ void collector_free(struct collector *c)
     if (c == NULL)
         return;
     loop_timer_stop(&c->tick);
-    loop_timer_stop(&c->flush);
-    free_list(c->waiting);
-    free_list(c->ready);
+    while (c->collections != NULL)
+        collection_free(c->collections);
+    collector_acks_fini(c);
     for (size_t at = 0; (e = map_next(&c->agents, &at)) != NULL;)
         mem_free(e->value);
     map_fini(&c->agents);
