@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models by the thousand and their pods, as the operator itself would have made them: the pods of one model are the
-operator's own, and those of all others are copies of them. They run on a node that is an object and nothing more, and
-all have one address, where one agent answers for all of them."""
+operator's own, and those of all others are copies of them. They run on a node that is an object and nothing more, each
+with an address of its own, and one agent answers for all of them."""
 import datetime
 import json
 import threading
@@ -86,6 +86,7 @@ def model(name, namespace, replicas):
 class Fleet:
     def __init__(self, cluster, namespace):
         self.cluster = cluster
+        self.addresses = None  # of its pods
         self.direct = direct.of(cluster.plan)
         self.models_path = MODELS.format(namespace)
         self.pods_path = PODS.format(namespace)
@@ -106,14 +107,14 @@ class Fleet:
     def port_of(self, name):
         return self.pods_of(name)[0]["spec"]["containers"][0]["ports"][0]["containerPort"]
 
-    def run_pods(self, seed, address):
+    def run_pods(self, seed):
         """Says of the pods of a model that they run, as scheduler and kubelet would."""
         for pod in self.pods_of(seed):
             self.direct.post(f"{self.pods_path}/{pod['metadata']['name']}/binding", {
                 "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod["metadata"]["name"]},
                 "target": {"apiVersion": "v1", "kind": "Node", "name": NODE}})
         for pod in self.pods_of(seed):
-            run_pod(self.direct, pod, address)
+            run_pod(self.direct, pod, self.addresses.take())
 
     def copy(self, seed, count):
         """So many models like the one named, with their pods and what the operator said of them; it goes."""
@@ -139,8 +140,9 @@ class Fleet:
         raise RuntimeError(f"the API server does not catch up with {path}")
 
     def put_copy(self, store, found, pods, seed, name):
-        """The same texts with other names and uids."""
+        """The same texts with other names, uids and addresses."""
         fresh = {seed: name} | {entry["metadata"]["uid"]: str(uuid.uuid4()) for entry in (found, *pods)}
+        fresh |= {json.dumps(pod["status"]["podIP"]): json.dumps(self.addresses.take()) for pod in pods}
         for entry in (found, *pods):
             kept = entry | {"metadata": {key: value for key, value in entry["metadata"].items() if key != "resourceVersion"}}
             text = json.dumps(kept)

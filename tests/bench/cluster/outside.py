@@ -64,14 +64,14 @@ class Outside:
                 program.stop()
 
     def start_agent(self, port):
-        """At the address where all pods seem to be. An operator must have run before: it makes the key that agents check."""
+        """At the addresses of all pods. An operator must have run before: it makes the key that agents check."""
         secret = rig.Kube(self.cluster, NAMESPACE).get("secret", "spate-token-key")
         key = self.folder / "token.pub"
         key.write_bytes(base64.b64decode(secret["data"]["token.pub"]))
         agent = system.Program(
             self.folder, "agent", "spate-agent", "--model", str(ROOT / "models" / "brook"), "--listen",
-            f"{self.cluster.plan.host_address}:{port}", "--data", str(self.folder / "agent"), "--token-public-key", str(key),
-            "--pod-name", "agent", "--served-model", "bench/brook", "--slots", "8", "--threads", "1")
+            f"0.0.0.0:{port}", "--data", str(self.folder / "agent"), "--token-public-key", str(key), "--pod-name", "agent",
+            "--served-model", "bench/brook", "--slots", "8", "--threads", "1", network_of=self.cluster.machine("cp").pid)
         self.programs.append(agent)
 
     def start_operator(self, name):

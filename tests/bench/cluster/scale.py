@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 
 import outside
+from addresses import Addresses
 from fleet import Fleet, Node, make_gateway
 
 NAMESPACE = "bench"
@@ -167,8 +168,9 @@ def make_pods(place, fleet, credential, count, pods_each):
     operator = place.start_operator("first")
     place.start_gateway(credential, operator)
     place.wait_for(lambda: len(fleet.status_of(SEED).get("pods", ())) == pods_each, 60, "the pods of the first model")
+    fleet.addresses = Addresses(place.cluster)
     place.start_agent(fleet.port_of(SEED))
-    fleet.run_pods(SEED, place.cluster.plan.host_address)
+    fleet.run_pods(SEED)
     place.wait_for(lambda: fleet.status_of(SEED).get("readyReplicas") == pods_each, 60, "their being ready")
     place.stop_programs("gateway", "first")
     fleet.copy(SEED, count)

@@ -30,14 +30,15 @@ LAST_WORDS = 4000
 
 
 class Program:
-    """One of ours on this host."""
+    """One of ours on this host; network_of: in the network of that process."""
 
-    def __init__(self, folder, name, *arguments):
+    def __init__(self, folder, name, *arguments, network_of=None):
         self.name = name
         self.log = folder / f"{name}.log"
         self.address_file = folder / f"{name}.address"
         self.address_file.unlink(missing_ok=True)
-        command = [str(BIN / arguments[0]), *arguments[1:], "--address-file", str(self.address_file)]
+        enter = ["nsenter", "--target", str(network_of), "--net"] if network_of else []
+        command = [*enter, str(BIN / arguments[0]), *arguments[1:], "--address-file", str(self.address_file)]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         wait_for(lambda: self.address_file.exists() or self.process.poll() is not None, 60, name)
