@@ -2,10 +2,11 @@
 # not exist, and ./dev test says so.
 find_program(PYTHON3 python3)
 
-# spate_python_test(LABEL NAME TIMEOUT_S [SIDE_BY_SIDE]): the test LABEL/NAME, NAME.py of the calling
-# folder. It has the machine for itself, unless other tests SIDE_BY_SIDE may run meanwhile.
+# spate_python_test(LABEL NAME TIMEOUT_S [SIDE_BY_SIDE] [LONG]): the test LABEL/NAME, NAME.py of the calling
+# folder. It has the machine for itself, unless other tests SIDE_BY_SIDE may run meanwhile. A LONG one begins
+# before the others, so that the run does not end with it alone.
 function(spate_python_test label name timeout_s)
-    cmake_parse_arguments(PARSE_ARGV 3 test "SIDE_BY_SIDE" "" "")
+    cmake_parse_arguments(PARSE_ARGV 3 test "SIDE_BY_SIDE;LONG" "" "")
     if(NOT PYTHON3)
         return()
     endif()
@@ -16,4 +17,7 @@ function(spate_python_test label name timeout_s)
     endif()
     set_tests_properties(${label}/${name} PROPERTIES TIMEOUT ${timeout_s} LABELS ${label}
         RUN_SERIAL ${alone} ENVIRONMENT "SPATE_BIN=${CMAKE_BINARY_DIR}/bin")
+    if(test_LONG)
+        set_tests_properties(${label}/${name} PROPERTIES COST 1)
+    endif()
 endfunction()

@@ -25,6 +25,6 @@ test_cluster_label() {
         test_missing "$1 tests" 'they need the rights of root'
         return
     fi
-    dev_deps cluster images
+    making_wait programs
     test_ctest_log "build/dev/ctest-$1.log" "$1" --test-dir build/dev -L "$2" -j "$3"
 }

@@ -5,8 +5,7 @@
 
 test_local_all() {
     if command -v python3 >/dev/null; then
-        # They measure time-outs, so one at a time.
-        test_ctest dev local 1
+        test_ctest dev local 3
     else
         test_missing 'local tests' 'install python3'
     fi

@@ -3,6 +3,7 @@
 # "N passed, N failed". Without CI=true a part whose tools are missing is left out, and said so; in
 # CI it is a failure.
 . scripts/dev/build.sh
+. scripts/dev/making.sh
 
 TEST_PASSED=0
 TEST_FAILED=0
@@ -24,6 +25,7 @@ dev_test() {
         dev_deps build
     fi
     test_build
+    test_make_ahead "${parts[@]}"
     for part in "${parts[@]}"; do
         say "test: $part"
         began=$SECONDS
@@ -40,6 +42,28 @@ test_build() {
         build_configure dev -DSPATE_WERROR=ON
     fi
     build_targets dev all
+}
+
+# What the parts named need besides is made behind them.
+test_make_ahead() {
+    local wanted=()
+
+    [[ " $* " != *" asan "* ]] || wanted+=(asan)
+    if [[ " $* " == *" cluster "* || " $* " == *" loss "* ]] && [ "$(id -u)" -eq 0 ]; then
+        dev_deps cluster images
+        wanted+=(programs)
+    fi
+    [ ${#wanted[@]} -eq 0 ] || making_begin "${wanted[@]}"
+}
+
+make_asan() {
+    build_configure asan
+    build_targets asan all
+}
+
+# Kubernetes and what belongs to it; once, into the cache.
+make_programs() {
+    PYTHONPATH=$SPATE_ROOT/tests/cluster python3 -m testbed build
 }
 
 # test_add PASSED FAILED
@@ -154,7 +178,6 @@ test_tsan() {
 
 # The unit suite once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
 test_asan() {
-    build_configure asan
-    build_targets asan all
+    making_wait asan
     test_ctest asan unit "$SPATE_JOBS"
 }

@@ -6,12 +6,17 @@ import os
 import sys
 import time
 
+from .binaries import ALL
 from .cluster import Cluster
 from .plan import ClusterError
 
 
 def say(text):
     print(f"cluster: {text}", file=sys.stderr, flush=True)
+
+
+def build(cluster, _options):
+    cluster.binaries.get(ALL)
 
 
 def up(cluster, options):
@@ -91,6 +96,7 @@ def parse(arguments):
         command.set_defaults(function=function)
         return command
 
+    add(build, "build", "build all programs that clusters run, once; up builds those that it lacks")
     command = add(up, "up", "make it, anew if there is one")
     command.add_argument("--control-plane-only", action="store_true", help="an API server without nodes")
     command.add_argument("--policies", action="store_true", help="have the nodes enforce NetworkPolicies")
