@@ -7,6 +7,10 @@
 #include "gateway/collector_private.h"
 #include "gateway/control.h"
 
+/* Those that are leaving are asked each second; a connection to one of the many others would only
+ * lie about until it is asked again. */
+enum { CONNECTION_IDLE_MS = 2 * COLLECTOR_TICK_MS };
+
 /* An agent that is, or was until lately, in the routes. */
 struct known_agent {
     char address[TABLE_ADDRESS_MAX];
@@ -39,7 +43,7 @@ int collector_call(struct collector *c, struct http_call **out,
     options.header_count = 1;
     options.connect_timeout_ms = STREAM_SILENCE_MS;
     options.first_byte_timeout_ms = STREAM_SILENCE_MS;
-    return http_call_start(out, c->g->client, &options, NULL);
+    return http_call_start(out, c->client, &options, NULL);
 }
 
 static void collection_free(struct collection *n)
@@ -244,16 +248,22 @@ static void on_tick(void *object)
 
 int collector_new(struct collector **out, struct gateway *g, struct err *err)
 {
-    struct collector *c = mem_alloc(sizeof(*c));
+    const struct http_client_options client = {.connections_per_origin = 4,
+                                               .pool_idle_ms = CONNECTION_IDLE_MS};
+    CLEANUP(mem_freep) struct collector *c = mem_alloc(sizeof(*c));
+    int r;
 
     if (c == NULL)
         return err_no_memory(err);
+    r = http_client_new(&c->client, &g->loop, &client, err);
+    if (r < 0)
+        return r;
     c->g = g;
     map_init(&c->agents, ROUTES_PODS_MAX);
     loop_timer_init(&c->tick, on_tick, c);
     collector_acks_init(c);
     loop_timer_start(&g->loop, &c->tick, COLLECTOR_TICK_MS);
-    *out = c;
+    *out = STEAL(c);
     return 0;
 }
 
@@ -266,6 +276,7 @@ void collector_free(struct collector *c)
     loop_timer_stop(&c->tick);
     while (c->collections != NULL)
         collection_free(c->collections);
+    http_client_close(c->client);
     collector_acks_fini(c);
     for (size_t at = 0; (e = map_next(&c->agents, &at)) != NULL;)
         mem_free(e->value);

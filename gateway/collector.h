@@ -31,7 +31,7 @@ enum {
 };
 
 int collector_new(struct collector **out, struct gateway *g, struct err *err);
-void collector_free(struct collector *c); /* NULL is allowed */
+void collector_free(struct collector *c); /* let the loop turn afterwards; NULL is allowed */
 
 /* The pod is being sent an attempt: it is asked for records also if it leaves the routes right
  * away. */

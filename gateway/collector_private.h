@@ -17,7 +17,8 @@ struct release {
 
 struct collector {
     struct gateway *g;
-    struct map agents; /* address -> known_agent */
+    struct http_client *client; /* beside that of the streams: see CONNECTION_IDLE_MS */
+    struct map agents;          /* address -> known_agent */
     struct loop_timer tick;
     struct loop_timer flush;
     unsigned ticks;                 /* of the round */

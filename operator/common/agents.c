@@ -10,7 +10,12 @@
 #include "operator/common/must.h"
 #include "wire/stream.h"
 
-enum { CALL_TIMEOUT_MS = STREAM_SILENCE_MS };
+enum {
+    CALL_TIMEOUT_MS = STREAM_SILENCE_MS,
+    /* One that loads is asked again before that. All others only rarely: a hundred thousand of them
+     * must not hold a connection each. */
+    CONNECTION_IDLE_MS = 1000,
+};
 
 struct agent_call {
     struct agents *owner;
@@ -212,7 +217,8 @@ int agents_open(struct agents *agents, struct loop *loop, const struct platform 
 {
     *agents =
         (struct agents){.loop = loop, .platform = platform, .results = results, .signer = signer};
-    return http_client_new(&agents->client, loop, NULL, err);
+    return http_client_new(&agents->client, loop,
+                           &(struct http_client_options){.pool_idle_ms = CONNECTION_IDLE_MS}, err);
 }
 
 void agents_cancel(struct agents *agents)

@@ -42,7 +42,6 @@ static void pods_are_asked_in_turn(void **state)
     control_rig_start(&r);
     assert_int_equal(metrics_new(&r.g.metrics, &err), 0);
     assert_int_equal(gateway_metrics_init(&r.g.counters, r.g.metrics, &err), 0);
-    assert_int_equal(http_client_new(&r.g.client, &r.g.loop, NULL, &err), 0);
     control_rig_wait(&r, has_routes);
     assert_int_equal(collector_new(&r.g.collector, &r.g, &err), 0);
     began_ms = clock_mono_ms(r.g.clock);
@@ -56,7 +55,6 @@ static void pods_are_asked_in_turn(void **state)
     assert_true(clock_mono_ms(r.g.clock) - began_ms >=
                 (int64_t)(COLLECTOR_EVERY_TICKS + 1) * COLLECTOR_TICK_MS);
     collector_free(r.g.collector);
-    http_client_close(r.g.client);
     metrics_free(r.g.metrics);
     control_rig_stop(&r);
 }
