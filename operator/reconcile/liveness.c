@@ -41,10 +41,9 @@ void liveness_answer(struct reconciler *r, struct world_pod *pod,
     int64_t interval;
 
     pod->probing = false;
-    pod->met = true;
     if (result->code == 0) {
         world_pod_answered(&r->world, pod, result->status);
-        pod->answered = true;
+        pod->met = pod->answered = true;
         pod->answered_ms = now;
         pod->probe_failures = 0;
         pod->failing_since_ms = 0;
@@ -54,6 +53,7 @@ void liveness_answer(struct reconciler *r, struct world_pod *pod,
     } else {
         if (pod->probe_failures++ == 0)
             pod->failing_since_ms = now;
+        pod->met = pod->met || now - pod->failing_since_ms >= PASS_MEET_MS;
     }
     interval = probe_interval(r, pod);
     pod->probe_due_ms = interval == INT64_MAX ? INT64_MAX : now + interval;

@@ -33,6 +33,7 @@ enum {
     PASS_GATEWAY_SILENT_MS = 3 * LOAD_HEARTBEAT_MS,
     PASS_UNRESPONSIVE_MS = 6 * 1000,   /* an agent silent for so long is started again */
     PASS_START_MS = 60 * 1000,         /* the same for one that never answered */
+    PASS_MEET_MS = 3 * 1000,           /* ... and what the leader before said of it holds as long */
     PASS_CAPACITY_WAIT_MS = 30 * 1000, /* a pod pending for longer lacks capacity */
     PASS_BLOCKED_WAIT_MS = 3 * 1000,   /* the same if it can't start by itself */
     PASS_PLACE_WAIT_MS = 10 * 1000,    /* for a machine, before an old pod makes place */
@@ -42,7 +43,8 @@ enum {
     PASS_PUBLISH_COST_TIMES = 10,      /* ... and so many times what the last one took */
     PASS_PUBLISH_GAP_MAX_MS = 1000,
     PASS_FIRST_ROUTES_WAIT_MS = 3 * 1000, /* for one more agent to answer a new leader */
-    PASS_FIRST_ROUTES_MAX_MS = 10 * 1000, /* for all of them */
+    PASS_FIRST_ROUTES_MAX_MS = 10 * 1000, /* for all of them ... */
+    PASS_FIRST_ROUTES_POD_MS = 1,         /* ... and as much more for each that is there */
     PASS_FIRST_ROUTES_LOOK_MS = 25,
     PASS_TURN_KEYS = 16,      /* worked on before the loop goes on */
     PASS_PUTS_MAX = 64,       /* status writes under way that only report */

@@ -20,7 +20,7 @@ static size_t agents_missing(const struct reconciler *r)
 
     for (size_t at = 0; (pod = set_next(&r->world.pods, &at)) != NULL;) {
         missing += pod->phase == PLATFORM_POD_RUNNING && world_pod_address(pod).len > 0 &&
-                   !pod->deleting && !pod->answered && pod->probe_failures == 0;
+                   !pod->deleting && !pod->met;
     }
     return missing;
 }
@@ -29,9 +29,11 @@ bool routes_may_open(struct reconciler *r)
 {
     struct routes_wait *wait = &r->first_routes;
     int64_t now = now_of(r);
+    int64_t max_ms =
+        PASS_FIRST_ROUTES_MAX_MS + PASS_FIRST_ROUTES_POD_MS * (int64_t)r->world.pods.count;
     size_t missing;
 
-    if (now - wait->since_ms >= PASS_FIRST_ROUTES_MAX_MS)
+    if (now - wait->since_ms >= max_ms)
         return true;
     if (now < wait->look_ms)
         return false;

@@ -82,7 +82,7 @@ struct world_pod {
     bool blocked : 1;
 
     bool probing : 1;
-    bool met : 1;              /* an agent in it was asked once, whatever came of it */
+    bool met : 1;              /* an agent in it answered once, or did not for PASS_MEET_MS */
     bool answered : 1;         /* `status` is of this run of the agent */
     bool ever_ready : 1;       /* seen ready, so it may have been routed to */
     bool cold_start_taken : 1; /* its start was measured already */

@@ -5,7 +5,7 @@
 static void forget_of_pod(struct world_pod *pod)
 {
     world_pod_forget_agent(pod);
-    pod->met = false; /* until it is asked, it is what the leader before said */
+    pod->met = false; /* until it answers, it is what the leader before said */
     pod->restart_ticket = 0;
     pod->drain_counter = 0;
     pod->delete_ticket = 0;

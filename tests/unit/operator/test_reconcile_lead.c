@@ -289,6 +289,32 @@ static void assert_ready_stays(struct fixture *f, int count)
     }
 }
 
+/* That no agent answers says nothing of them yet: neither status nor routes leave one out, and none
+ * is told to have started anew when it answers. */
+static void agents_that_answer_late_are_as_before(void **state)
+{
+    struct fixture f = {0};
+    char version[64];
+
+    (void)state;
+    pair_begin(&f);
+    play_apply(&f, "brook", WEIGHTS, "\"minReplicas\":2,\"maxReplicas\":2");
+    sim_run(f.sim, 10 * SECOND);
+    assert_int_equal(routed_pods(&f), 2);
+    snprintf(version, sizeof(version), "%s", sim_object(f.sim, "team/brook")->resource_version);
+    pair.cut_off = true;
+    pair_takes_over(&f, 1);
+    for (int i = 0; i < 4 * SECOND; i++) {
+        pair.cut_off = i < PASS_MEET_MS - SECOND;
+        sim_run(f.sim, 1);
+        assert_int_equal(routed_pods(&f), 2);
+    }
+    assert_string_equal(sim_object(f.sim, "team/brook")->resource_version, version);
+    assert_true(sim_routes(f.sim)->version.epoch > 1);
+    pair.cut_off = false;
+    pair_end(&f);
+}
+
 /* Who led while the model slept leads again, while it is busy: nothing is known of the load yet,
  * so all that is there stays. */
 static void a_second_leadership_takes_no_pod(void **state)
@@ -450,6 +476,7 @@ int main(void)
         cmocka_unit_test(a_pod_that_is_seen_late_is_not_lost),
         cmocka_unit_test(a_pod_that_stays_unseen_is_replaced),
         cmocka_unit_test(a_start_is_a_takeover_too),
+        cmocka_unit_test(agents_that_answer_late_are_as_before),
         cmocka_unit_test(a_second_leadership_takes_no_pod),
         cmocka_unit_test(a_second_leadership_makes_no_pod),
         cmocka_unit_test(a_second_leadership_restarts_no_agent),
