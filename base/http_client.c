@@ -59,7 +59,8 @@ int http_client_new(struct http_client **out, struct loop *loop,
         c->options = *options;
     set_defaults(&c->options);
     c->loop = loop;
-    map_init(&c->origins, c->options.connections);
+    /* Each has a connection, one at least; as many again may be on their way out. */
+    map_init(&c->origins, 2 * c->options.connections);
     c->read_buffer = STEAL(read_buffer);
     *out = STEAL(c);
     return 0;

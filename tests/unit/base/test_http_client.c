@@ -128,6 +128,57 @@ static void reuses_connections(void **state)
     fixture_stop(&f);
 }
 
+/* --- against more servers than there may be connections ------------------------------------- */
+
+enum { SERVERS = 3, CONNECTIONS = 2, ROUNDS = 5 };
+
+struct servers {
+    struct fixture fixture;
+    int ports[SERVERS];
+};
+
+static void listen_more(void *object)
+{
+    struct servers *s = object;
+
+    for (int i = 0; i < SERVERS; i++) {
+        s->ports[i] = http_server_listen(s->fixture.server, "127.0.0.1:0", NULL);
+        assert_true(s->ports[i] > 0);
+    }
+}
+
+/* An idle connection makes room for one to another server, and the client forgets that one. */
+static void asks_many_servers_in_turn(void **state)
+{
+    const struct http_client_options few = {.connections = CONNECTIONS};
+    struct http_client *client;
+    struct servers s;
+    struct loop loop;
+
+    (void)state;
+    fixture_start(&s.fixture, echo, NULL, NULL);
+    fixture_call(&s.fixture, listen_more, &s);
+    assert_int_equal(loop_init(&loop, NULL), 0);
+    assert_int_equal(http_client_new(&client, &loop, &few, NULL), 0);
+    for (int i = 0; i < ROUNDS * SERVERS; i++) {
+        struct http_call_options o;
+        char address[32];
+        struct answer a;
+
+        answer_init(&a);
+        snprintf(address, sizeof(address), "127.0.0.1:%d", s.ports[i % SERVERS]);
+        o = options_to(address, "/p", &a);
+        assert_int_equal(http_call_start(NULL, client, &o, NULL), 0);
+        wait_done(&loop, &a);
+        assert_int_equal(a.result, HTTP_DONE);
+        assert_true(http_client_idle_count(client) <= CONNECTIONS);
+        buf_fini(&a.body);
+    }
+    http_client_close(client);
+    loop_fini(&loop);
+    fixture_stop(&s.fixture);
+}
+
 static void refuses_malformed_calls(void **state)
 {
     struct http_header bad = {STR("a"), STR("b\r\nc: d")};
@@ -460,6 +511,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reuses_connections),
+        cmocka_unit_test(asks_many_servers_in_turn),
         cmocka_unit_test(refuses_malformed_calls),
         cmocka_unit_test(tells_the_ends_apart),
         cmocka_unit_test(reports_a_refused_connection),
