@@ -46,10 +46,11 @@ enum {
     PASS_FIRST_ROUTES_MAX_MS = 10 * 1000, /* for all of them ... */
     PASS_FIRST_ROUTES_POD_MS = 1,         /* ... and as much more for each that is there */
     PASS_FIRST_ROUTES_LOOK_MS = 25,
-    PASS_TURN_KEYS = 16,      /* worked on before the loop goes on */
-    PASS_PUTS_MAX = 64,       /* status writes under way that only report */
-    PASS_PROBES_MAX = 128,    /* agents that are being asked */
-    PASS_CRASHES_STALLED = 3, /* restarts without a ready pod that count as stalled */
+    PASS_FIRST_ROUTES_LOOK_PODS = 1000, /* each so many make a look a millisecond later */
+    PASS_TURN_KEYS = 16,                /* worked on before the loop goes on */
+    PASS_PUTS_MAX = 64,                 /* status writes under way that only report */
+    PASS_PROBES_MAX = 128,              /* agents that are being asked */
+    PASS_CRASHES_STALLED = 3,           /* restarts without a ready pod that count as stalled */
 };
 
 enum call_kind {

@@ -37,7 +37,8 @@ bool routes_may_open(struct reconciler *r)
         return true;
     if (now < wait->look_ms)
         return false;
-    wait->look_ms = now + PASS_FIRST_ROUTES_LOOK_MS;
+    wait->look_ms = now + PASS_FIRST_ROUTES_LOOK_MS +
+                    (int64_t)r->world.pods.count / PASS_FIRST_ROUTES_LOOK_PODS;
     if (r->queue.ready_count > 0)
         return false;
     missing = agents_missing(r);
