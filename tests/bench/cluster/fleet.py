@@ -142,7 +142,9 @@ class Fleet:
     def put_copy(self, store, found, pods, seed, name):
         """The same texts with other names, uids and addresses."""
         fresh = {seed: name} | {entry["metadata"]["uid"]: str(uuid.uuid4()) for entry in (found, *pods)}
-        fresh |= {json.dumps(pod["status"]["podIP"]): json.dumps(self.addresses.take()) for pod in pods}
+        for pod in pods:
+            before, after = pod["status"]["podIP"], self.addresses.take()
+            fresh |= {f'"{before}{end}': f'"{after}{end}' for end in '":'}  # alone, and before a port
         for entry in (found, *pods):
             kept = entry | {"metadata": {key: value for key, value in entry["metadata"].items() if key != "resourceVersion"}}
             text = json.dumps(kept)

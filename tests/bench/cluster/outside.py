@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster of the bench's own, and operators outside it that can be measured and killed."""
 import base64
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -57,6 +59,10 @@ class Outside:
             self.folder, "gateway", "spate-gateway", "--state", str(self.folder), "--name", "gateway-0", "--listen",
             "127.0.0.1:0", "--operator", f"http://{operator.address}", "--ledger", "http://127.0.0.1:9",
             "--credential-file", str(file)))
+
+    def freeze_controllers(self):
+        """What Kubernetes itself does with a hundred thousand new pods is not measured, and would take half of this machine."""
+        os.kill(self.cluster.machine("cp").process("kube-controller-manager"), signal.SIGSTOP)
 
     def stop_programs(self, *names):
         for program in self.programs:
