@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* However many pods there are, so many are asked for their usage in a tick, and each in its turn.
- */
+/* However many pods there are, so many are asked for their usage in a tick, in turn. */
 #include "control_rig.h"
 
 #include "gateway/collector.h"
