@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An address for each of a hundred thousand pods, and one agent behind all of them: the machine "cp" takes a whole range
-for its own, so who listens there on every address has them all. Each cluster has a range, by its slot:
+for its own, so who listens there on every address has them all. Each cluster has a range, by its slot S:
 
-    100.(64+2*S).0.0/15     of 100.64.0.0/10, which nobody routes (RFC 6598)
+    100.(64+2*(S-77)).0.0/15     of 100.64.0.0/10, which nobody routes (RFC 6598)
 """
 import ipaddress
 

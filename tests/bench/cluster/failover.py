@@ -28,11 +28,7 @@ class Pair:
                      if lease["metadata"]["name"] == "spate-operator"), "")
 
     def until(self, condition, what):
-        limit = time.monotonic() + LEAD_LIMIT_S
-        while not condition():
-            if time.monotonic() > limit:
-                raise RuntimeError(f"{what}: not within {LEAD_LIMIT_S} s")
-            time.sleep(POLL_S)
+        self.place.wait_for(condition, LEAD_LIMIT_S, what, POLL_S)
         return time.monotonic()
 
     def kill_leader(self, round_number):

@@ -17,7 +17,7 @@ NAMESPACE = "bench"
 SEED = "the-first-one"
 STANDBY_S = 600
 TAKEOVER_S = 300
-LOOK_S = 0.25
+LOOK_S = 0.25        # a page of metrics costs the operator something: it has thousands of connections to count
 SETTLE_S = 15        # after the last status: what was freed is free, and the operator's usual work goes on
 MEMORY_AIM = "<= 128 MiB with 10,000 models and 100,000 pods"
 
@@ -78,15 +78,6 @@ def has_routes(operator):
     return leads(operator) and metric(operator, "spate_operator_routes_published_total") > 0
 
 
-def wait_rarely(condition, seconds, what):
-    """A page of metrics costs the operator something: it has thousands of connections to count."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise RuntimeError(f"{what}: not within {seconds} s")
-        time.sleep(LOOK_S)
-
-
 def is_ready(operator):
     try:
         with urllib.request.urlopen(f"http://{operator.address}/ready", timeout=60):
@@ -143,7 +134,7 @@ def measure_takeover(report, place, fleet, leader, shape, change):
             ("the other one leads", lambda: leads(standby)),
             ("and has reconciled a change", lambda: fleet.direct.get(path)["status"]["observedGeneration"] == generation),
             ("and has told of its first routes", lambda: has_routes(standby))):
-        wait_rarely(condition, TAKEOVER_S, what)
+        place.wait_for(condition, TAKEOVER_S, what, LOOK_S)
         report.figure(f"{shape}: leader killed: {what}", round(time.monotonic() - killed, 1), "s",
                       aim="<= 5 s median, <= 8 s at most")
 
@@ -167,7 +158,7 @@ def measure_pods(report, name, count, pods_each):
         make_pods(place, fleet, credential, count, pods_each)
         leader = measure_start(
             report, place, fleet, credential, shape,
-            lambda operator, _: wait_rarely(lambda: has_routes(operator), STANDBY_S, "routes"), "its first routes",
+            lambda operator, _: place.wait_for(lambda: has_routes(operator), STANDBY_S, "routes", LOOK_S), "its first routes",
             "all is listed, and each agent is asked; one agent stands for all")
         measure_takeover(report, place, fleet, leader, shape, {"scaling": {"maxReplicas": pods_each + 1}})
 

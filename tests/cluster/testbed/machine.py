@@ -21,7 +21,7 @@ def mark(plan):
     return f"spate-cluster={plan.name}"
 
 
-def wait_for(condition, seconds, what):
+def wait_for(condition, seconds, what, every_s=0.05):
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -29,7 +29,7 @@ def wait_for(condition, seconds, what):
             return value
         if time.monotonic() > end:
             raise plans.ClusterError(f"{what} did not come true within {seconds} s")
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 class Machine:
