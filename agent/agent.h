@@ -18,6 +18,7 @@
 
 #include "agent/agent_metrics.h"
 #include "agent/book.h"
+#include "agent/past.h"
 #include "agent/runner.h"
 #include "base/hash.h"
 #include "base/http_server.h"
@@ -87,6 +88,7 @@ struct agent {
     int64_t ready_ms;
     struct request *requests; /* all that were admitted, newest first */
     int request_count;
+    struct past past;
     uint64_t next_handle;
     struct loop_timer heartbeat;
     struct loop_timer drain_cancel;

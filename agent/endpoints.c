@@ -207,37 +207,75 @@ static void respond_record(struct http_exchange *x, const struct usage_record *r
     respond_writer(x, &body);
 }
 
-/* The client of this attempt is gone: stops the work and answers with the final record. */
-static void cancel(struct agent *a, struct http_exchange *x)
+/* The attempt that the body names. False: it names none, and that was said. */
+static bool named_attempt(struct http_exchange *x, struct id128 *request_id, uint32_t *attempt)
 {
     struct err err = {0};
     json_auto_t *tree = NULL;
-    const struct usage_record *record;
-    struct openai_error error;
-    struct id128 request_id;
-    uint32_t attempt;
-    struct request *r;
 
-    if (json_read(&tree, x->body, &json_limits_default, "the body", &err) < 0 ||
-        read_attempt(tree, &request_id, &attempt, &err) < 0) {
-        bad_request(x, &err);
-        return;
-    }
-    r = request_by_attempt(a, request_id, attempt);
-    if (r != NULL && r->cancel_waiter == NULL) {
+    if (json_read(&tree, x->body, &json_limits_default, "the body", &err) == 0 &&
+        read_attempt(tree, request_id, attempt, &err) == 0)
+        return true;
+    bad_request(x, &err);
+    return false;
+}
+
+/* Stops the attempt if it runs, and answers with its final record. False: it is not known. */
+static bool end_attempt(struct agent *a, struct http_exchange *x, struct id128 request_id,
+                        uint32_t attempt, enum usage_end by)
+{
+    struct request *r = request_by_attempt(a, request_id, attempt);
+    const struct usage_record *record;
+
+    if (r != NULL) {
+        if (r->cancel_waiter != NULL)
+            http_abort(r->cancel_waiter); /* whoever asks again waits in its place */
         r->cancel_waiter = x;
         x->user = r;
         x->on_disconnect = on_canceller_gone;
-        request_cancel(r, USAGE_END_CLIENT);
-        return;
+        request_cancel(r, by);
+        return true;
     }
     record = a->book == NULL ? NULL : book_find(a->book, request_id, attempt);
-    if (record != NULL) {
+    if (record != NULL)
         respond_record(x, record);
+    return record != NULL;
+}
+
+static void no_such_attempt(struct http_exchange *x, const char *message)
+{
+    struct openai_error error;
+
+    openai_error_set(&error, OPENAI_NO_ROUTE, "request_id", "%s", message);
+    agent_respond_error(x, &error);
+}
+
+/* The client of this attempt is gone. */
+static void cancel(struct agent *a, struct http_exchange *x)
+{
+    struct id128 request_id;
+    uint32_t attempt;
+
+    if (named_attempt(x, &request_id, &attempt) &&
+        !end_attempt(a, x, request_id, attempt, USAGE_END_CLIENT))
+        no_such_attempt(x, "no such attempt runs here");
+}
+
+/* Its gateway gave the attempt up and does not know whether it ever came here. */
+static void abandon(struct agent *a, struct http_exchange *x)
+{
+    struct id128 request_id;
+    uint32_t attempt;
+
+    if (!named_attempt(x, &request_id, &attempt) ||
+        end_attempt(a, x, request_id, attempt, USAGE_END_OURS))
+        return;
+    if (past_find(&a->past, request_id, attempt) == PAST_ACKNOWLEDGED) {
+        no_such_attempt(x, "a gateway has the attempt's final record");
         return;
     }
-    openai_error_set(&error, OPENAI_NO_ROUTE, "request_id", "no such attempt runs here");
-    agent_respond_error(x, &error);
+    past_add(&a->past, request_id, attempt, PAST_ABANDONED);
+    http_respond(x, 200, "application/json", STR("{}"));
 }
 
 static void collect(struct agent *a, struct http_exchange *x)
@@ -280,6 +318,7 @@ static void acknowledge(struct agent *a, struct http_exchange *x)
         }
         if (a->book != NULL)
             book_acknowledge(a->book, request_id, attempt);
+        past_add(&a->past, request_id, attempt, PAST_ACKNOWLEDGED);
     }
     http_respond(x, 200, "application/json", STR("{}"));
     agent_check_drained(a);
@@ -298,6 +337,7 @@ static const struct route routes[] = {
     {"GET", "/version", false, ROUTE_PUBLIC, version},
     {"GET", "/metrics", false, ROUTE_PUBLIC, expose_metrics},
     {"POST", STREAM_PATH_CANCEL, false, ROUTE_GATEWAY, cancel},
+    {"POST", STREAM_PATH_ABANDON, false, ROUTE_GATEWAY, abandon},
     {"GET", STREAM_PATH_USAGE, false, ROUTE_GATEWAY, collect},
     {"POST", STREAM_PATH_ACK, false, ROUTE_GATEWAY, acknowledge},
     {"POST", STREAM_PATH_DRAIN, false, ROUTE_GATEWAY, drain},

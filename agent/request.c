@@ -119,6 +119,15 @@ static int prepare_answer(struct request *r, struct err *err)
     return 0;
 }
 
+/* Its gateway gave it up while it was on its way here. */
+static bool is_abandoned(const struct request *r)
+{
+    const struct stream_attempt *attempt = &r->prompt.attempt;
+
+    return r->prompt.is_attempt &&
+           past_find(&r->agent->past, attempt->request_id, attempt->attempt) == PAST_ABANDONED;
+}
+
 static void on_prepared(void *object)
 {
     struct request *r = object;
@@ -130,7 +139,7 @@ static void on_prepared(void *object)
         refuse(r, &r->prompt.error);
         return;
     }
-    if (r->x->disconnected) {
+    if (r->x->disconnected || is_abandoned(r)) {
         http_abort(r->x);
         r->x = NULL;
         request_free(r);

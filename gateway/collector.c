@@ -56,7 +56,7 @@ static void collection_free(struct collection *n)
     mem_free(n);
 }
 
-static void take_record(struct collection *n, const json_t *object)
+bool collector_take_record(struct collector *c, const char *address, const json_t *object)
 {
     struct usage_record record;
     struct err err = {0};
@@ -64,13 +64,14 @@ static void take_record(struct collection *n, const json_t *object)
     int r = usage_read(&record, object, &err);
 
     if (r == 0)
-        r = meter_append(n->c->g->meter, &record, &sequence, &err);
+        r = meter_append(c->g->meter, &record, &sequence, &err);
     if (r < 0) {
-        log_warn("a collected usage record can't be taken", LOG_STR("agent", n->address),
+        log_warn("a collected usage record can't be taken", LOG_STR("agent", address),
                  LOG_ERR(&err));
-        return;
+        return false;
     }
-    collector_release(n->c, n->address, record.request_id, record.attempt, sequence);
+    collector_release(c, address, record.request_id, record.attempt, sequence);
+    return true;
 }
 
 static void take_records(struct collection *n)
@@ -84,7 +85,7 @@ static void take_records(struct collection *n)
         json_get_array(tree, "records", true, &records, &err) < 0)
         return;
     for (size_t i = 0; i < json_array_size(records); i++)
-        take_record(n, json_array_get(records, i));
+        (void)collector_take_record(n->c, n->address, json_array_get(records, i));
     gateway_metrics_collected(&n->c->g->counters, json_array_size(records));
 }
 
@@ -243,6 +244,7 @@ static void on_tick(void *object)
     collect_listed(c, now_ms, LEAVING_AGE_MS);
     collect_leavers(c, now_ms, LEAVING_AGE_MS);
     collect_unlisted(c, now_ms, LEAVING_AGE_MS);
+    collector_doubts_tick(c);
     loop_timer_start(&c->g->loop, &c->tick, COLLECTOR_TICK_MS);
 }
 
@@ -276,6 +278,7 @@ void collector_free(struct collector *c)
     loop_timer_stop(&c->tick);
     while (c->collections != NULL)
         collection_free(c->collections);
+    collector_doubts_fini(c);
     http_client_close(c->client);
     collector_acks_fini(c);
     for (size_t at = 0; (e = map_next(&c->agents, &at)) != NULL;)

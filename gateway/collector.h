@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/id.h"
+#include "wire/usage.h"
 
 struct collector;
 struct gateway;
@@ -39,6 +40,10 @@ void collector_expect(struct collector *c, const struct gw_pod *pod);
 /* The record with this sequence covers the attempt: acknowledge it to the agent once durable. */
 void collector_release(struct collector *c, const char *address, struct id128 request_id,
                        uint32_t attempt, uint64_t sequence);
+/* The attempt was given up before its pod said that it began: whether it did is found out, so that
+ * its request need not wait for that. */
+void collector_doubt(struct collector *c, const struct gw_pod *pod,
+                     const struct usage_record *record);
 void collector_on_durable(struct collector *c, uint64_t sequence);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the two halves of the collector share: see collector.h. */
+/* What the parts of the collector share: see collector.h. */
 #ifndef SPATE_GATEWAY_COLLECTOR_PRIVATE_H
 #define SPATE_GATEWAY_COLLECTOR_PRIVATE_H
 
@@ -26,15 +26,25 @@ struct collector {
     struct collection *collections; /* under way */
     struct release *waiting;        /* newest first */
     struct release *ready;
+    struct doubt *doubts;
+    int doubt_count;
 };
 
 /* A call to an agent, under the gateway's token. */
 int collector_call(struct collector *c, struct http_call **out,
                    const struct http_call_options *call);
 
+/* A record as its agent wrote it: to the log, and to be acknowledged. False: the log has it not. */
+bool collector_take_record(struct collector *c, const char *address, const json_t *object);
+
 /* --- collector_acks.c ------------------------------------------------------------------------- */
 
 void collector_acks_init(struct collector *c);
 void collector_acks_fini(struct collector *c);
+
+/* --- collector_doubts.c ----------------------------------------------------------------------- */
+
+void collector_doubts_tick(struct collector *c);
+void collector_doubts_fini(struct collector *c);
 
 #endif

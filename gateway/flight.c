@@ -284,7 +284,7 @@ void flight_sweep(struct flight *f, int64_t now_ms)
         break;
     case FLIGHT_CANCELLING:
         if (now_ms >= f->cancel_deadline_ms) {
-            flight_attempt_drop(f);
+            flight_attempt_give_up(f);
             flight_abandon(f);
         }
         break;

@@ -134,6 +134,8 @@ void flight_on_durable(struct gateway *g, uint64_t sequence);
 void flight_attempt_start(struct flight *f, struct gw_pod *pod);
 /* Cuts the call and gives the pod's place back. */
 void flight_attempt_drop(struct flight *f);
+/* The same of an attempt that may have reached its pod. */
+void flight_attempt_give_up(struct flight *f);
 /* The pod is given up: its record is closed, the flight goes back to the queue. */
 void flight_attempt_broken(struct flight *f, const char *reason);
 

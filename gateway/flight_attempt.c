@@ -64,6 +64,16 @@ void flight_attempt_drop(struct flight *f)
         release_pod(f);
 }
 
+void flight_attempt_give_up(struct flight *f)
+{
+    struct usage_record *r = &f->records[f->record_count - 1];
+
+    r->ended_by = USAGE_END_OURS;
+    if (!f->started)
+        collector_doubt(f->g->collector, f->pod, r);
+    flight_attempt_drop(f);
+}
+
 /* The pod failed: leaves it alone for a while, longer each time. A pod that died may be back in
  * milliseconds; one that is gone costs a few attempts at most. */
 static void hold_failed(struct gw_pod *pod, int64_t now_ms)
@@ -107,7 +117,6 @@ static void count_barren(struct flight *f)
 void flight_attempt_broken(struct flight *f, const char *reason)
 {
     struct gateway *g = f->g;
-    struct usage_record *r = &f->records[f->record_count - 1];
 
     log_info("an attempt broke and goes on elsewhere", LOG_STR("pod", f->pod->name),
              LOG_STR("reason", reason), LOG_STR("request", f->completion_id),
@@ -115,8 +124,7 @@ void flight_attempt_broken(struct flight *f, const char *reason)
     hold_failed(f->pod, gateway_now_ms(g));
     control_suspect(g->control, f->pod->uid, reason);
     gateway_metrics_resumed(&g->counters, f, reason);
-    r->ended_by = USAGE_END_OURS;
-    flight_attempt_drop(f);
+    flight_attempt_give_up(f);
     count_barren(f);
     if (f->barren >= FLIGHT_BARREN_MAX && !f->client_gone)
         flight_fail(f, OPENAI_UNAVAILABLE,

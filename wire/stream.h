@@ -121,16 +121,19 @@ int stream_event_read(struct stream_event *out, struct str json, struct err *err
  * The agent's other internal calls, all under a token with audience agent:
  *
  *   POST STREAM_PATH_CANCEL {"request_id","attempt"}  -> the final usage record, when it is final
+ *   POST STREAM_PATH_ABANDON {"request_id","attempt"} -> the same, or {}: it never began here, and
+ *                                                        never will; 404: a gateway has its record
  *   GET  STREAM_PATH_USAGE?older_than_ms=N            -> {"records":[...]}: final, not acknowledged
  *   POST STREAM_PATH_ACK {"attempts":[{"request_id","attempt"}]} -> {}
  *   POST STREAM_PATH_DRAIN {}                         -> {}; refuses new work from now on
  *   GET  STREAM_PATH_STATUS                           -> struct stream_status
  */
-#define STREAM_PATH_CANCEL "/internal/v1/cancel"
-#define STREAM_PATH_USAGE  "/internal/v1/usage"
-#define STREAM_PATH_ACK    "/internal/v1/usage/ack"
-#define STREAM_PATH_DRAIN  "/internal/v1/drain"
-#define STREAM_PATH_STATUS "/internal/v1/status"
+#define STREAM_PATH_CANCEL  "/internal/v1/cancel"
+#define STREAM_PATH_ABANDON "/internal/v1/abandon"
+#define STREAM_PATH_USAGE   "/internal/v1/usage"
+#define STREAM_PATH_ACK     "/internal/v1/usage/ack"
+#define STREAM_PATH_DRAIN   "/internal/v1/drain"
+#define STREAM_PATH_STATUS  "/internal/v1/status"
 
 /* The exit status of an agent that had to leave before everything it computed was acknowledged: its
  * data folder still holds usage, and whoever runs on it next reports that. 0 means that nothing is

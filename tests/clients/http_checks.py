@@ -142,7 +142,7 @@ def wrong_methods_are_named():
 def an_agent_serves_gateways_only():
     """Every internal path, and the client's own, without a token, with a client's key, and a token of ours."""
     paths = (("POST", "/v1/chat/completions"), ("POST", "/v1/completions"), ("GET", "/v1/models"),
-             ("POST", "/internal/v1/cancel"), ("GET", "/internal/v1/usage"), ("POST", "/internal/v1/usage/ack"),
+             ("POST", "/internal/v1/cancel"), ("POST", "/internal/v1/abandon"), ("GET", "/internal/v1/usage"), ("POST", "/internal/v1/usage/ack"),
              ("POST", "/internal/v1/drain"), ("GET", "/internal/v1/status"))
     for method, path in paths:
         for headers in ([], [f"Authorization: Bearer {KEY}"], ["Authorization: Bearer eyJhbGciOiJub25lIn0.e30."]):

@@ -56,7 +56,8 @@ class CounterFiles:
 
 
 class System:
-    def __init__(self):
+    def __init__(self, settle_s=SETTLE_S):
+        self.settle_s = settle_s
         self.state = pathlib.Path(tempfile.mkdtemp(prefix="spate-system-"))
         self.programs = {}
         self.kills = collections.Counter()
@@ -69,7 +70,7 @@ class System:
         self.start("operator", "--platform", "local", "--state", self.state, "--agent-binary", rigs.BIN / "spate-agent",
                    "--ledger-address-file", self.state / "ledger.address")
         self.start("ledger", "--db", self.state / "ledger" / "ledger.db", "--token-public-key", self.state / "token.pub",
-                   "--settle-time", f"{SETTLE_S}s")
+                   "--settle-time", f"{self.settle_s}s")
         self.start("gateway", "--state", self.state / "gateway", "--operator", self.url("operator"), "--ledger",
                    self.url("ledger"), "--credential-file", self.state / "gateway-secret", "--name", "gateway-0",
                    "--collect-after", "1s")
