@@ -445,11 +445,24 @@ static void what_a_killed_operator_left_is_swept(void **state)
         assert_false(file_exists(path[i]));
 }
 
+/* Of the first model of the routes. A snapshot follows what the status says by a moment. */
+static size_t pods_in_routes(const struct fixture *f, const char *token)
+{
+    json_auto_t *routes = NULL;
+    const json_t *models;
+
+    assert_int_equal(ask(f, "GET", "/internal/v1/routes?gateway=g-0&run=00000000000000000000000001",
+                         NULL, token, &routes),
+                     200);
+    models = json_object_get(routes, "models");
+    assert_int_equal(json_array_size(models), 1);
+    return json_array_size(json_object_get(json_array_get(models, 0), "pods"));
+}
+
 static void gateways_get_tokens_and_routes(void **state)
 {
     struct fixture *f = *state;
     json_auto_t *tokens = NULL;
-    json_auto_t *routes = NULL;
     char secret[128];
     const char *token;
 
@@ -460,13 +473,10 @@ static void gateways_get_tokens_and_routes(void **state)
                      200);
     token = json_string_value(json_object_get(json_object_get(tokens, "tokens"), "operator"));
     assert_non_null(token);
-    assert_int_equal(ask(f, "GET", "/internal/v1/routes?gateway=g-0&run=00000000000000000000000001",
-                         NULL, token, &routes),
-                     200);
-    assert_int_equal(json_array_size(json_object_get(routes, "models")), 1);
-    assert_int_equal(json_array_size(json_object_get(
-                         json_array_get(json_object_get(routes, "models"), 0), "pods")),
-                     2);
+    for (int waited = 0; pods_in_routes(f, token) != 2; waited += STEP_MS) {
+        assert_true(waited < PATIENCE_MS);
+        pause_ms(STEP_MS);
+    }
 }
 
 static void missing_weights_are_said(void **state)
