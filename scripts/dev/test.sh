@@ -8,6 +8,7 @@
 TEST_PASSED=0
 TEST_FAILED=0
 TEST_LEFT_OUT=()
+TEST_FAILURES=build/test-failures # what the failed ones said, for the end of a long output
 
 dev_test() {
     local parts=("$@") part began
@@ -26,6 +27,7 @@ dev_test() {
     fi
     test_build
     test_make_ahead "${parts[@]}"
+    : >"$TEST_FAILURES"
     for part in "${parts[@]}"; do
         say "test: $part"
         began=$SECONDS
@@ -33,6 +35,8 @@ dev_test() {
         say "test: $part took $((SECONDS - began)) s"
     done
     [ ${#TEST_LEFT_OUT[@]} -eq 0 ] || say "test: left out: ${TEST_LEFT_OUT[*]}"
+    [ ! -s "$TEST_FAILURES" ] || say "test: what failed, once more:"
+    cat "$TEST_FAILURES" >&2
     printf '%d passed, %d failed\n' $TEST_PASSED $TEST_FAILED
     [ $TEST_FAILED -eq 0 ] && [ $TEST_PASSED -gt 0 ]
 }
@@ -72,6 +76,13 @@ test_add() {
     TEST_FAILED=$((TEST_FAILED + $2))
 }
 
+# test_failed NAME WHY...
+test_failed() {
+    say "test: FAILED: $*"
+    printf 'FAILED: %s\n' "$*" >>"$TEST_FAILURES"
+    test_add 0 1
+}
+
 # test_run NAME COMMAND...: a check that is one test by itself.
 test_run() {
     local name=$1
@@ -80,8 +91,7 @@ test_run() {
     if "$@"; then
         test_add 1 0
     else
-        say "test: FAILED: $name"
-        test_add 0 1
+        test_failed "$name"
     fi
 }
 
@@ -96,18 +106,17 @@ test_sum() {
         sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p') || true
     say "test: $name: ${passed:-no} passed, ${failed:-no} failed"
     if [ -z "${passed:-}" ] || [ $((passed + failed)) -eq 0 ]; then
-        say "test: FAILED: $name tested nothing"
-        test_add 0 1
+        test_failed "$name tested nothing"
     else
         test_add "$passed" "$failed"
+        [ "$failed" -eq 0 ] || printf 'FAILED: %s of %s\n' "$failed" "$name" >>"$TEST_FAILURES"
     fi
 }
 
 # test_missing NAME WHY: in CI a missing part is a failure.
 test_missing() {
     if in_ci; then
-        say "test: FAILED: $1: $2"
-        test_add 0 1
+        test_failed "$1: $2"
     else
         TEST_LEFT_OUT+=("$1 ($2)")
     fi
@@ -128,12 +137,25 @@ test_ctest_log() {
     # "97% tests passed, 2 tests failed out of 61"
     counts=$(sed -n 's/.*tests passed, \([0-9]*\) tests failed out of \([0-9]*\)$/\1 \2/p' "$log")
     if [ -z "$counts" ]; then
-        say "test: FAILED: no test of '$what' ran"
-        test_add 0 1
+        test_failed "no test of '$what' ran"
         return
     fi
     read -r failed total <<<"$counts"
     test_add $((total - failed)) "$failed"
+    test_last_words "$log" >>"$TEST_FAILURES"
+}
+
+# test_last_words LOG: of each test that ctest says failed, its line and the last of its output.
+test_last_words() {
+    awk -v most=40 '
+        function flush(i) {
+            for (i = count > most ? count - most : 0; i < count; i++) print lines[i]
+            count = 0
+        }
+        /^ *[0-9]+\/[0-9]+ Test +#/ { flush(); failed = /\*\*\*/; if (failed) print; next }
+        /^ *Start +[0-9]+: / || /^[0-9]+% tests passed/ { flush(); failed = 0 }
+        failed { lines[count++] = $0 }
+        END { flush() }' "$1"
 }
 
 test_lint() {
