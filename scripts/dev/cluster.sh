@@ -25,6 +25,9 @@ test_cluster_label() {
         test_missing "$1 tests" 'they need the rights of root'
         return
     fi
-    making_wait programs
+    if ! making_wait programs; then
+        test_failed "$1 tests: Kubernetes' programs were not built"
+        return
+    fi
     test_ctest_log "build/dev/ctest-$1.log" "$1" --test-dir build/dev -L "$2" -j "$3"
 }

@@ -8,6 +8,7 @@
 TEST_PASSED=0
 TEST_FAILED=0
 TEST_LEFT_OUT=()
+TEST_JOBS=$((SPATE_JOBS + 1))     # some wait more than they work
 TEST_FAILURES=build/test-failures # what the failed ones said, for the end of a long output
 
 dev_test() {
@@ -164,7 +165,7 @@ test_lint() {
 }
 
 test_unit() {
-    test_ctest dev unit "$SPATE_JOBS"
+    test_ctest dev unit "$TEST_JOBS"
 }
 
 test_local() {
@@ -200,6 +201,9 @@ test_tsan() {
 
 # The unit suite once more, under AddressSanitizer and UndefinedBehaviorSanitizer.
 test_asan() {
-    making_wait asan
-    test_ctest asan unit "$SPATE_JOBS"
+    if making_wait asan; then
+        test_ctest asan unit "$TEST_JOBS"
+    else
+        test_failed 'the ASan build'
+    fi
 }
