@@ -50,7 +50,7 @@ struct http_call_options {
     /* In this order, never inside http_call_start: on_head once (not for 1xx), on_data any number
      * of times, on_done exactly once, last, unless the call was cancelled. Views are borrowed for
      * the callback. err is NULL for HTTP_DONE. Any callback may cancel or pause this call and start
-     * others. After on_done returned, the call is freed. */
+     * others. After on_done returned, the call is freed. NULL: that is not listened to. */
     void (*on_head)(struct http_call *call, void *user, int status,
                     const struct http_headers *headers);
     void (*on_data)(struct http_call *call, void *user, struct str bytes);

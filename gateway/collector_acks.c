@@ -8,24 +8,8 @@
 #include "base/mem.h"
 #include "gateway/collector_private.h"
 
-static void acks_on_head(struct http_call *call, void *user, int status,
-                         const struct http_headers *headers)
-{
-    (void)call;
-    (void)user;
-    (void)status;
-    (void)headers;
-}
-
-static void acks_on_data(struct http_call *call, void *user, struct str bytes)
-{
-    (void)call;
-    (void)user;
-    (void)bytes;
-}
-
-static void acks_on_done(struct http_call *call, void *user, enum http_result result,
-                         const struct err *err)
+static void on_done(struct http_call *call, void *user, enum http_result result,
+                    const struct err *err)
 {
     (void)call;
     (void)user;
@@ -83,9 +67,7 @@ static void on_flush(void *object)
                                  .method = STR("POST"),
                                  .target = STR(STREAM_PATH_ACK),
                                  .body = buf_str(&body),
-                                 .on_head = acks_on_head,
-                                 .on_data = acks_on_data,
-                                 .on_done = acks_on_done,
+                                 .on_done = on_done,
                              });
         buf_fini(&body);
     }

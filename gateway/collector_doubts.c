@@ -82,11 +82,9 @@ static void on_done(struct http_call *call, void *user, enum http_result result,
 
 static void ask(struct doubt *d)
 {
-    char id[ID_TEXT_LEN + 1];
-    char body[128];
+    char body[STREAM_NAME_MAX];
 
-    id_format(d->record.request_id, id);
-    snprintf(body, sizeof(body), "{\"request_id\":\"%s\",\"attempt\":%u}", id, d->record.attempt);
+    stream_name_format(body, d->record.request_id, d->record.attempt);
     buf_clear(&d->answer);
     d->status = 0;
     (void)collector_call(d->c, &d->call,

@@ -7,38 +7,12 @@
 #include "gateway/flight.h"
 #include "gateway/gateway.h"
 
-static void on_cancel_done(struct http_call *call, void *user, enum http_result result,
-                           const struct err *err)
-{
-    (void)call;
-    (void)user;
-    (void)result;
-    (void)err; /* the stream's END, or the deadline, says what came of it */
-}
-
-static void ignore_data(struct http_call *call, void *user, struct str bytes)
-{
-    (void)call;
-    (void)user;
-    (void)bytes;
-}
-
-static void ignore_head(struct http_call *call, void *user, int status,
-                        const struct http_headers *headers)
-{
-    (void)call;
-    (void)user;
-    (void)status;
-    (void)headers;
-}
-
 void flight_attempt_cancel(struct flight *f)
 {
     const char *token = control_token(f->g->control, TOKEN_AUDIENCE_AGENT);
     char authorization[TOKEN_TEXT_MAX + 16];
     struct http_header headers[2];
-    char id[ID_TEXT_LEN + 1];
-    char body[128];
+    char body[STREAM_NAME_MAX];
     struct err err;
 
     if (f->paused) {
@@ -47,8 +21,7 @@ void flight_attempt_cancel(struct flight *f)
     }
     if (token == NULL)
         return;
-    id_format(f->id, id);
-    snprintf(body, sizeof(body), "{\"request_id\":\"%s\",\"attempt\":%u}", id, f->attempt);
+    stream_name_format(body, f->id, f->attempt);
     snprintf(authorization, sizeof(authorization), "Bearer %s", token);
     headers[0] = (struct http_header){STR("authorization"), str_of(authorization)};
     headers[1] = (struct http_header){STR("content-type"), STR("application/json")};
@@ -61,9 +34,6 @@ void flight_attempt_cancel(struct flight *f)
                               .header_count = ARRAY_COUNT(headers),
                               .body = str_of(body),
                               .first_byte_timeout_ms = FLIGHT_CANCEL_MS,
-                              .on_head = ignore_head,
-                              .on_data = ignore_data,
-                              .on_done = on_cancel_done,
                           },
-                          &err);
+                          &err); /* the stream's END, or the deadline, says what came of it */
 }

@@ -160,3 +160,27 @@ int stream_status_read(struct stream_status *out, const json_t *object, struct e
     *out = s;
     return 0;
 }
+
+void stream_name_format(char out[STREAM_NAME_MAX], struct id128 request_id, uint32_t attempt)
+{
+    char id[ID_TEXT_LEN + 1];
+
+    id_format(request_id, id);
+    snprintf(out, STREAM_NAME_MAX, "{\"request_id\":\"%s\",\"attempt\":%" PRIu32 "}", id, attempt);
+}
+
+int stream_name_read(const json_t *object, struct id128 *request_id, uint32_t *attempt,
+                     struct err *err)
+{
+    struct str id;
+    int64_t number = 0;
+    int r;
+
+    if ((r = json_get_str(object, "request_id", true, &id, err)) < 0 ||
+        (r = json_get_i64(object, "attempt", true, 1, UINT32_MAX, &number, err)) < 0)
+        return r;
+    if (!id_parse(id, request_id))
+        return err_set(err, ERR_INVALID, "'request_id' is not a 26-character id");
+    *attempt = (uint32_t)number;
+    return 0;
+}

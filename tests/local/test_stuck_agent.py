@@ -2,6 +2,7 @@
 """An agent that is stuck for a few seconds: what was sent to it meanwhile goes elsewhere, and nobody can know whether it began there.
 That is found out when it moves again, or has been started anew: the requests' bills do not wait for the ledger's settling time."""
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import os
@@ -46,28 +47,33 @@ class StuckAgent(unittest.TestCase):
         self.assertTrue(all(answer.done for answer in answers), [answer.error for answer in answers])
         self.assertIn("reason=silent", self.system.programs["gateway"].log_path.read_text(), "some were sent to the stuck one")
 
-    def pid(self):
-        return sorted(self.system.agents().values())[0]
+    def stop_one(self):
+        pid = sorted(self.system.agents().values())[0]
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    def send_signal(self, pid, number):
+        """The operator may have been faster: it starts an agent anew that is stuck for some seconds."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
     def all_billed(self):
         rows = json.loads(self.system.spate("report", "--json"))["rows"]
         return sum(row["requests"] for row in rows) == ANSWERS + 1 and not any(any(row["pending"].values()) for row in rows)
 
     def test_it_goes_on(self):
-        pid = self.pid()
-        os.kill(pid, signal.SIGSTOP)
+        pid = self.stop_one()
         try:
             self.ask_all()
         finally:
-            os.kill(pid, signal.SIGCONT)
+            self.send_signal(pid, signal.SIGCONT)
         rigs.wait_for(self.all_billed, BILLED_S, "the bills of all")
         self.failed = False
 
     def test_it_is_started_anew(self):
-        pid = self.pid()
-        os.kill(pid, signal.SIGSTOP)
+        pid = self.stop_one()
         self.ask_all()
-        os.kill(pid, signal.SIGKILL)
+        self.send_signal(pid, signal.SIGKILL)
         rigs.wait_for(self.all_billed, BILLED_S, "the bills of all")
         self.failed = False
 

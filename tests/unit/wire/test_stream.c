@@ -133,12 +133,39 @@ static void an_attempt_makes_the_round_trip(void **state)
     arena_fini(&arena);
 }
 
+static int read_name(const char *text, struct id128 *request_id, uint32_t *attempt)
+{
+    json_auto_t *tree = NULL;
+    struct err err;
+
+    assert_int_equal(json_read(&tree, str_of(text), &json_limits_default, "name", &err), 0);
+    return stream_name_read(tree, request_id, attempt, &err);
+}
+
+static void an_attempts_name_makes_the_round_trip(void **state)
+{
+    const struct id128 id = {.bytes = {1, 2, 3}};
+    char text[STREAM_NAME_MAX];
+    struct id128 back_id;
+    uint32_t back = 0;
+
+    (void)state;
+    stream_name_format(text, id, UINT32_MAX);
+    assert_int_equal(read_name(text, &back_id, &back), 0);
+    assert_int_equal(id_compare(back_id, id), 0);
+    assert_true(back == UINT32_MAX);
+    assert_int_equal(read_name("{\"request_id\":\"x\",\"attempt\":1}", &back_id, &back),
+                     -ERR_INVALID);
+    assert_true(read_name("{\"attempt\":1}", &back_id, &back) < 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_make_the_round_trip),
         cmocka_unit_test(malformed_events_are_refused),
         cmocka_unit_test(an_attempt_makes_the_round_trip),
+        cmocka_unit_test(an_attempts_name_makes_the_round_trip),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
