@@ -163,7 +163,7 @@ PACKAGES = {"certificates": "ca-certificates", "zones": "tzdata"}
 
 def add_licences(tree, packages):
     """The licence of each package that something came from, and a list of the packages for scanners."""
-    packages = {*packages, *(package_of(path) for path in tree if ".so" in path)}
+    packages = {*packages, *packages_of([path for path in tree if ".so" in path])}
     lines = []
     for package in sorted(packages):
         lines.append(f"{package} {run('dpkg-query', '-W', '-f', '${Version}', package)}\n")
@@ -173,13 +173,16 @@ def add_licences(tree, packages):
     tree["usr/share/doc/spate/LICENSE"] = file((ROOT / "LICENSE").read_bytes())
 
 
-def package_of(path):
-    """Debian's package of a library; packages of before /usr was merged own /lib/..."""
-    for candidate in (f"/{path}", "/" + path.removeprefix("usr/")):
-        found = subprocess.run(["dpkg-query", "-S", candidate], capture_output=True, text=True, check=False)
-        if found.returncode == 0:
-            return found.stdout.split(":")[0]
-    raise ImageError(f"/{path} belongs to no package of this system, so its licence is not known")
+def packages_of(paths):
+    """Debian's packages of libraries; those of before /usr was merged own /lib/... Asked for all at once: each answer reads the lists
+    of all packages."""
+    candidates = {place: path for path in paths for place in (f"/{path}", "/" + path.removeprefix("usr/"))}
+    said = subprocess.run(["dpkg-query", "-S", *candidates], capture_output=True, text=True, check=False).stdout
+    found = {candidates[place]: owner for owner, place in re.findall(r"^([^:,\s]+)\S*: (\S+)$", said, re.MULTILINE)}
+    for path in paths:
+        if path not in found:
+            raise ImageError(f"/{path} belongs to no package of this system, so its licence is not known")
+    return set(found.values())
 
 
 def run(*command):
