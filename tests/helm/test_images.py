@@ -14,6 +14,7 @@ import sys
 import tarfile
 import tempfile
 import unittest
+import urllib.error
 import urllib.request
 
 import rig
@@ -30,6 +31,14 @@ OPERATOR_LIMIT = 25_000_000
 def build(*arguments):
     return subprocess.run([sys.executable, str(IMAGES / "build.py"), "--programs", str(PROGRAMS), *map(str, arguments)],
                           capture_output=True, text=True, check=False)
+
+
+def status_of(url):
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def digests_below(root):
@@ -183,8 +192,7 @@ class Images(unittest.TestCase):
             try:
                 rig.wait_for(address.exists, 60, "the agent's address")
                 url = f"http://{address.read_text().strip()}"
-                with urllib.request.urlopen(f"{url}/health", timeout=30) as answer:
-                    self.assertEqual(answer.status, 200)
+                rig.wait_for(lambda: status_of(f"{url}/health") == 200, 60, "the model, loaded")
                 question = {"messages": [{"role": "user", "content": "What is 345 + 678?"}], "model": "model", "temperature": 0}
                 request = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(question).encode(),
                                                  {"Content-Type": "application/json"})
