@@ -235,13 +235,23 @@ static void enqueue(struct flight *f)
     flight_dispatch(g, f->model);
 }
 
+/* What a deleted model's clients are told does not depend on whether they came a moment earlier;
+ * unless they have the beginning of an answer already. */
+static void fail_without_pods(struct flight *f)
+{
+    if (!f->model->listed && f->id_count == 0)
+        flight_fail(f, OPENAI_NO_MODEL, "the model was deleted");
+    else
+        flight_fail(f, OPENAI_UNAVAILABLE, "the model was deleted or can't run any more");
+}
+
 static void sweep_queued(struct flight *f, int64_t now_ms)
 {
     if (flight_fall_back(f, now_ms))
         return;
     if (!flight_can_wait(f)) {
         gw_queue_remove(&f->g->table, f);
-        flight_fail(f, OPENAI_UNAVAILABLE, "the model was deleted or can't run any more");
+        fail_without_pods(f);
         return;
     }
     if (now_ms - f->waiting_since_ms >= FLIGHT_WAIT_MS) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A pod leaves the routes while it answers, and gets SIGTERM: its model was deleted, or it was deleted by hand.
 What it computed until the end reaches the ledger all the same, and the agent does not leave before it does."""
+import concurrent.futures
 import unittest
 
 import rig as rigs
@@ -40,6 +41,16 @@ class Deleted(unittest.TestCase):
             agent = self.leave(rig, stream, rest=False)
             self.assertEqual(stream.error["code"], "model_unavailable")
             self.check_last_run(rig, agent)
+
+    def test_a_deleted_model_that_is_waited_for(self):
+        """As those who come afterwards, they are told that there is no such model."""
+        with rigs.Rig() as rig, concurrent.futures.ThreadPoolExecutor() as pool:
+            rig.plane.publish_and_wait({"default/brook": []})
+            waiting = pool.submit(rig.chat)
+            rigs.wait_for(lambda: any(model["queued"] for load in rig.plane.loads for model in load["models"]), what="the request in a queue")
+            rig.plane.publish_and_wait({})
+            for stream in (waiting.result(), rig.chat()):
+                self.assertEqual((stream.response.status, stream.error["code"]), (404, "model_not_found"), stream.error)
 
     def test_a_deleted_pod_whose_answer_goes_on_elsewhere(self):
         with rigs.Rig() as rig:
