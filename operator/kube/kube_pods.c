@@ -206,11 +206,11 @@ void kube_pods_tell(struct kube *kube, const struct kube_entry *entry)
         return;
     kube_pod_note_node(kube, pod);
     if (is_left_behind(kube, pod)) {
-        if (pod->told) {
+        if (pod->told && pod->phase != PLATFORM_POD_LOST) /* else its containers have ended */
             log_info("a pod is left behind", LOG_VIEW("pod", kube_entry_name(entry)),
                      LOG_VIEW("node", kube_pod_node(pod)));
+        if (pod->told)
             tell(kube, PLATFORM_DELETED, entry);
-        }
         pod->told = false;
     } else if (!is_held(kube, entry)) {
         bool was_told = pod->told;
