@@ -110,6 +110,20 @@ static const struct crd_field spec_fields[] = {
 static const struct crd_field status_fields[] = {
     CRD_STATUS_ROWS(struct crd_route_status),
     {
+        .path = "status.targets",
+        .type = CRD_STRING,
+        .max_length = CRD_ROUTE_TEXT_MAX,
+        CRD_PLACE(struct crd_route_status, targets),
+        .describe = "The targets with their weights in one line, for kubectl get.",
+    },
+    {
+        .path = "status.fallbacks",
+        .type = CRD_STRING,
+        .max_length = CRD_ROUTE_TEXT_MAX,
+        CRD_PLACE(struct crd_route_status, fallbacks),
+        .describe = "The fallbacks in one line, for kubectl get.",
+    },
+    {
         .path = "status.conditions",
         .type = CRD_LIST,
         .max_length = CRD_CONDITIONS_MAX,
@@ -149,10 +163,9 @@ static const struct crd_rule rules[] = {
 
 static const struct crd_column columns[] = {
     {"READY", ".status.conditions[?(@.type==\"Ready\")].status", false},
-    {"TARGETS", ".spec.targets[*].model", false},
-    {"FALLBACK", ".spec.fallback.models[*]", false},
+    {"TARGETS", ".status.targets", false}, /* of a list a column would show the first alone */
+    {"FALLBACK", ".status.fallbacks", false},
     {"REASON", ".status.conditions[?(@.type==\"Ready\")].reason", false},
-    {"WEIGHTS", ".spec.targets[*].weight", true},
     {"MODEL-NAME", ".spec.name", true},
 };
 

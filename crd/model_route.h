@@ -10,6 +10,7 @@ enum {
     CRD_ROUTE_TARGETS_MAX = 16,  /* equal to ROUTES_TARGETS_MAX */
     CRD_ROUTE_FALLBACKS_MAX = 8, /* equal to ROUTES_FALLBACKS_MAX */
     CRD_ROUTE_WEIGHT_MAX = 1000,
+    CRD_ROUTE_TEXT_MAX = 2200, /* of all targets with their weights in one line */
 };
 
 struct crd_route_target {
@@ -28,6 +29,8 @@ struct crd_route_spec {
 
 struct crd_route_status {
     int64_t observed_generation;
+    struct str targets;   /* for people: "present=9,next=1" */
+    struct str fallbacks; /* "next,other" */
     struct crd_condition *conditions;
     int condition_count;
 };

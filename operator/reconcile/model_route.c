@@ -110,6 +110,29 @@ static void check_targets(struct route_pass *p)
         set_condition(p, "Ready", false, "NoTarget", found.fault);
 }
 
+/* Without memory for it, it is not shown. */
+static struct str keep_line(struct route_pass *p, const struct buf *line)
+{
+    return must_str(line->failed ? STR_NONE : arena_str(&p->arena, buf_str(line)));
+}
+
+/* In one line each, for kubectl get. */
+static void list_models(struct route_pass *p)
+{
+    const struct crd_route_spec *spec = &p->route->spec;
+    CLEANUP(buf_fini) struct buf line = {0};
+
+    buf_init(&line, CRD_ROUTE_TEXT_MAX);
+    for (int i = 0; i < spec->target_count; i++)
+        buf_printf(&line, "%s%.*s=%lld", i > 0 ? "," : "", STR_ARG(spec->targets[i].model),
+                   (long long)spec->targets[i].weight);
+    p->next.targets = keep_line(p, &line);
+    buf_clear(&line);
+    for (int i = 0; i < spec->fallback_count; i++)
+        buf_printf(&line, "%s%.*s", i > 0 ? "," : "", STR_ARG(spec->fallbacks[i].text));
+    p->next.fallbacks = keep_line(p, &line);
+}
+
 /* --- the pass --------------------------------------------------------------------------------- */
 
 static void put_status(struct route_pass *p, const char *key)
@@ -153,6 +176,7 @@ void pass_route(struct reconciler *r, const char *key)
     p.next.conditions = must(arena_array(&p.arena, ROUTE_CONDITIONS, sizeof(*p.next.conditions)));
     check_name(&p);
     check_targets(&p);
+    list_models(&p);
     put_status(&p, key);
     arena_fini(&p.arena);
 }

@@ -72,6 +72,8 @@ static json_t *route_status(void)
     struct crd_condition conditions[CONDITIONS];
     struct crd_route_status status = {
         .observed_generation = 7,
+        .targets = STR("present=9,next=1"),
+        .fallbacks = STR("next,team-b/other"),
         .conditions = conditions,
         .condition_count = CONDITIONS,
     };

@@ -134,8 +134,10 @@ static void routes_are_decoded(void **state)
     CLEANUP(arena_fini) struct arena arena = {0};
     struct crd_condition condition = {STR("Ready"), CRD_TRUE,      STR("Ready"),
                                       STR_NONE,     1764000000000, 1};
-    struct crd_route_status status = {
-        .observed_generation = 1, .conditions = &condition, .condition_count = 1};
+    struct crd_route_status status = {.observed_generation = 1,
+                                      .targets = STR("a=90,x/b=1"),
+                                      .conditions = &condition,
+                                      .condition_count = 1};
     struct crd_route_spec spec;
 
     (void)state;
@@ -151,6 +153,8 @@ static void routes_are_decoded(void **state)
     assert_int_equal(crd_route_status_write(&status, &object->status, NULL), 0);
     status = (struct crd_route_status){0};
     assert_int_equal(crd_route_status_read(&status, object, &arena, NULL), 0);
+    assert_true(str_is(status.targets, "a=90,x/b=1"));
+    assert_int_equal(status.fallbacks.len, 0);
     assert_int_equal(status.condition_count, 1);
     assert_int_equal(status.conditions[0].last_transition_ms, 1764000000000);
 }

@@ -12,7 +12,7 @@
 static void apply(struct fixture *f, const char *kind, const char *name_space, const char *name,
                   const char *spec)
 {
-    char text[2048];
+    char text[8192];
     struct err err = {0};
 
     snprintf(text, sizeof(text),
@@ -95,6 +95,33 @@ static void a_route_reaches_the_gateways(void **state)
     sim_delete(f.sim, KEY);
     sim_run(f.sim, SECOND);
     assert_int_equal(sim_routes(f.sim)->route_count, 0);
+    play_end(&f);
+}
+
+/* What `kubectl get` shows, also of a route with all that it may have. */
+static void the_status_lists_all_models(void **state)
+{
+    struct fixture f = {0};
+    struct crd_route_status status = {0};
+    char spec[8192] = "\"targets\":[";
+    char shown[CRD_ROUTE_TEXT_MAX + 1] = "";
+
+    (void)state;
+    play_begin(&f);
+    for (int i = 0; i < CRD_ROUTE_TARGETS_MAX; i++) {
+        const char *comma = i > 0 ? "," : "";
+
+        snprintf(spec + strlen(spec), sizeof(spec) - strlen(spec),
+                 "%s{\"model\":\"%063d/%063d\",\"weight\":1000}", comma, i, i);
+        snprintf(shown + strlen(shown), sizeof(shown) - strlen(shown), "%s%063d/%063d=1000", comma,
+                 i, i);
+    }
+    snprintf(spec + strlen(spec), sizeof(spec) - strlen(spec),
+             "],\"fallback\":{\"models\":[\"small\",\"other/one\"]}");
+    apply(&f, "ModelRoute", "team", "chat", spec);
+    assert_int_equal(crd_route_status_read(&status, sim_object(f.sim, KEY), &f.arena, NULL), 0);
+    assert_true(str_is(status.targets, shown));
+    assert_true(str_is(status.fallbacks, "small,other/one"));
     play_end(&f);
 }
 
@@ -193,6 +220,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_route_reaches_the_gateways),
+        cmocka_unit_test(the_status_lists_all_models),
         cmocka_unit_test(a_missing_target_is_said_and_found_later),
         cmocka_unit_test(a_foreign_target_must_permit_it),
         cmocka_unit_test(a_route_and_a_model_contend_for_a_name),
