@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The gateway's envelope {"spate": attempt, ...} and an agent's status: what is accepted is written
- * and reads back as the same. */
+/* The gateway's envelope {"spate": attempt, ...}, what names one attempt, and an agent's status:
+ * what is accepted is written and reads back as the same. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -43,6 +43,22 @@ static void check_attempt(const json_t *object)
     arena_fini(&arena);
 }
 
+static void check_name(const json_t *object)
+{
+    json_auto_t *tree = NULL;
+    char text[STREAM_NAME_MAX];
+    struct id128 id, id_back;
+    uint32_t attempt, attempt_back;
+
+    if (stream_name_read(object, &id, &attempt, NULL) < 0)
+        return;
+    stream_name_format(text, id, attempt);
+    if (json_read(&tree, str_of(text), &json_limits_default, "name", NULL) < 0 ||
+        stream_name_read(tree, &id_back, &attempt_back, NULL) < 0 || id_compare(id, id_back) != 0 ||
+        attempt != attempt_back)
+        abort();
+}
+
 static void check_status(const json_t *object)
 {
     json_auto_t *tree = NULL;
@@ -70,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                   NULL) < 0)
         return 0;
     check_attempt(json_object_get(tree, "spate"));
+    check_name(tree);
     check_status(tree);
     return 0;
 }
