@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from testbed import api, images, machine, plan  # noqa: E402
+from testbed import api, images, limits, machine, plan  # noqa: E402
 from testbed.cluster import Cluster  # noqa: E402
 from testbed.machine import wait_for  # noqa: E402
 

@@ -125,6 +125,13 @@ class Footprint(unittest.TestCase):
         self.cluster.down()
         self.assert_nothing_is_left()
 
+    def test_a_host_that_has_no_room_for_it(self):
+        """It is said before anything is made."""
+        with rig.limits.inotify_instances(1 << 20):
+            with self.assertRaisesRegex(rig.plan.ClusterError, "inotify instances 0 are left, and a cluster needs .*: take another"):
+                self.cluster.up()
+            self.assert_nothing_is_left()
+
     def test_down_without_up(self):
         self.cluster.down()
         self.assert_nothing_is_left()

@@ -5,6 +5,7 @@ import pathlib
 from . import api
 from . import control_plane
 from . import images
+from . import limits
 from . import machine as machines
 from . import network
 from . import node as nodes
@@ -40,6 +41,8 @@ class Cluster:
         if with_policies:
             self.binaries.get([policies.PROGRAM])
         self.down()
+        if not control_plane_only:
+            limits.check_inotify()
         self.plan.take_slot()
         self.binaries.link(self.plan.programs)
         self.authority.make()
