@@ -31,6 +31,7 @@ struct settings {
     const char *kubeconfig, *context, *name_space, *name, *advertise, *release;
     const char *watch_namespaces, *gateway_account;
     const char *agent_image, *agent_pull_policy, *agent_pull_secret;
+    int64_t lease_ms;
     char own_name[HOST_NAME_MAX + 1];
     char address[PROGRAM_ADDRESS_MAX]; /* that we listen at */
     struct ending ending;              /* no setting: whether a signal asked for it */
@@ -112,6 +113,14 @@ static const struct arg_option options[] = {
      .value_name = "NAME",
      .help = "kube: the Lease is NAME-operator, the Secret with the signing key NAME-token-key "
              "(default: spate)"},
+    {.name = "lease-duration",
+     .kind = SETTING(DURATION, lease_ms),
+     .value_name = "TIME",
+     .min = KUBE_LEASE_MS,
+     .max = KUBE_LEASE_MS_MAX,
+     .help = "kube: how long a leader may be silent until another takes over (default: 4s). It "
+             "stops leading when no renewal was answered for 5/8 of that: set more where the API "
+             "server is often so slow"},
     {.name = "gateway-service-account",
      .kind = SETTING(TEXT, gateway_account),
      .value_name = "NAME",
@@ -216,6 +225,7 @@ static int serve_kube(struct settings *settings, struct endpoints *e, struct err
         .release = settings->release,
         .watch_namespaces = settings->watch_namespaces,
         .gateway_account = settings->gateway_account,
+        .lease_ms = settings->lease_ms,
         .ledger_url = settings->ledger,
         .state = settings->state,
         .agent_image = settings->agent_image,
@@ -271,6 +281,7 @@ static int check_foreign(const struct settings *settings, bool is_kube, struct e
         {"agent-pull-policy", settings->agent_pull_policy, true},
         {"release", settings->release, true},
         {"gateway-service-account", settings->gateway_account, true},
+        {"lease-duration", settings->lease_ms > 0 ? "" : NULL, true},
     };
 
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {

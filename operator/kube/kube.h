@@ -15,10 +15,13 @@
 
 #include "base/metrics.h"
 #include "operator/endpoints/endpoints.h"
+#include "operator/kube/client/kube_lease.h"
 #include "operator/kube/kube_manifest.h"
 #include "operator/platform.h"
 
 struct kube;
+
+enum { KUBE_LEASE_MS_MAX = 60000 };
 
 /* Texts must outlive the platform. NULL: not given. */
 struct kube_options {
@@ -31,6 +34,7 @@ struct kube_options {
     const char *release;          /* prefix of the Lease and the Secret */
     const char *watch_namespaces; /* "a,b"; NULL: all */
     const char *gateway_account;  /* service account of gateways */
+    int64_t lease_ms;             /* of the Lease; 0: KUBE_LEASE_MS, which is the least */
     const char *ledger_url;
     const char *state; /* folder for what `spate report` needs beside us; NULL: it can't */
     const char *agent_image, *agent_pull_policy, *agent_pull_secret;

@@ -13,6 +13,12 @@
 
 enum { LEAD_RELEASE_MS = 3000 };
 
+/* As in the defaults, of a lease of another length. */
+static uint64_t lease_part(uint64_t lease_ms, uint64_t default_ms)
+{
+    return lease_ms * default_ms / KUBE_LEASE_MS;
+}
+
 /* The views are as fresh as our term. */
 static void begin(struct kube *kube)
 {
@@ -110,6 +116,8 @@ static void on_trouble(void *user, const struct err *err)
 
 int kube_lead_open(struct kube *kube, const char *address, struct err *err)
 {
+    uint64_t lease_ms =
+        kube->options.lease_ms > 0 ? (uint64_t)kube->options.lease_ms : KUBE_LEASE_MS;
     char name[KUBE_NAME_TEXT_MAX + 1];
     int size = snprintf(kube->identity, sizeof(kube->identity), "%s_%s_%04x", kube->options.name,
                         address, (unsigned)rng_below(kube->platform.rng, 0x10000));
@@ -126,6 +134,9 @@ int kube_lead_open(struct kube *kube, const char *address, struct err *err)
                                 .name = str_of(name),
                                 .identity = str_of(kube->identity),
                                 .field_manager = KUBE_MANAGER_LEASE,
+                                .lease_ms = lease_ms,
+                                .renew_ms = lease_part(lease_ms, KUBE_LEASE_RENEW_MS),
+                                .retry_ms = lease_part(lease_ms, KUBE_LEASE_RETRY_MS),
                                 .on_started = on_started,
                                 .on_stopped = on_stopped,
                                 .on_leader = on_leader,

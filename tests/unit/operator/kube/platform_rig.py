@@ -88,6 +88,8 @@ class Platform(unittest.TestCase):
 
     def stop(self):
         """A proper end, in which a build with sanitizers looks for leaks."""
+        if self.operator is None:
+            return
         self.operator.terminate()
         self.assertEqual(self.operator.wait(20), 0, self.log())
         for request in self.cluster.requests:

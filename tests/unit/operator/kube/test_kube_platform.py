@@ -2,7 +2,9 @@
 """The operator as a process on a scripted API server: what becomes of a cluster that changes under it, or refuses something."""
 import datetime
 import json
+import os
 import re
+import subprocess
 import time
 import unittest
 import urllib.request
@@ -22,6 +24,27 @@ class Platform(platform_rig.Platform):
         self.cluster.edit("nodes", None, "n1", lambda node: node["metadata"]["labels"].update(SPOT))
         capacity, = self.wait_for(lambda: self.status().get("capacity"), "the capacity in the status", 15)
         self.assertEqual((capacity["type"], capacity["replicas"]), ("Spot", 1))
+
+    def test_a_lease_is_as_long_as_it_is_told_to_be(self):
+        for options, seconds in (((), 4), (("--lease-duration", "10s"), 10)):
+            self.start(*options)
+            self.wait_for(lambda s=seconds: ((self.cluster.get("leases", platform_rig.HOME, "spate-operator") or {}).get("spec", {})
+                                             .get("leaseDurationSeconds")) == s, f"a lease of {seconds} s")
+            since = time.monotonic()
+            self.wait_for(lambda: self.renewals(since) >= 4, "renewals")
+            self.assertGreater(time.monotonic() - since, 3 * 0.9 * seconds / 8, "three times an eighth of it")
+            if not options:
+                self.stop()
+
+    def renewals(self, since):
+        return sum((r.plural, r.method) == ("leases", "PATCH") and r.time > since for r in list(self.cluster.requests))
+
+    def test_a_lease_too_short_to_hold_is_refused(self):
+        for value in ("3s", "61s"):
+            said = subprocess.run([os.path.join(os.environ["SPATE_BIN"], "spate-operator"), "--platform", "kube", "--agent-image", "x",
+                                   "--lease-duration", value], capture_output=True, text=True, check=False)
+            self.assertEqual(said.returncode, 2, said.stderr)
+            self.assertIn(f"--lease-duration {value}: must be from 4000 to 60000 ms", said.stderr)
 
     def others(self, pod):
         """Pods of the model's status but that one, if it lists any and not that one."""
