@@ -239,7 +239,9 @@ static void enqueue(struct flight *f)
  * unless they have the beginning of an answer already. */
 static void fail_without_pods(struct flight *f)
 {
-    if (!f->model->listed && f->id_count == 0)
+    bool has_beginning = f->stream && f->id_count > 0;
+
+    if (!f->model->listed && !has_beginning)
         flight_fail(f, OPENAI_NO_MODEL, "the model was deleted");
     else
         flight_fail(f, OPENAI_UNAVAILABLE, "the model was deleted or can't run any more");
