@@ -98,7 +98,10 @@ class Footprint(unittest.TestCase):
 
     def test_down_after_up_was_cut_off(self):
         self.cut_up_at(*rig.plan.NODES)
-        self.cluster.down()
+        # As the command may leave one: it waits for a server that goes.
+        with subprocess.Popen([self.cluster.plan.programs / "kubectl", "proxy", "--port=0"], stdout=subprocess.DEVNULL) as client:
+            self.cluster.down()
+            self.assertEqual(client.wait(20), -signal.SIGKILL)
         self.assert_nothing_is_left()
 
     def test_up_cut_off_anywhere(self):

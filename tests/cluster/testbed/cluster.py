@@ -77,6 +77,7 @@ class Cluster:
         """Leaves no process, mount, link, cgroup or file of the cluster, whatever state it is in."""
         for name in machines.running(self.plan):
             self.machine(name).power_off()
+        machines.end_clients(self.plan)
         if (self.plan.folder / "plan.json").exists():
             network.remove_host_link(self.plan)
         machines.remove_cgroups(self.plan)

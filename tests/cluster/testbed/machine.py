@@ -124,6 +124,16 @@ def running(plan):
     return found
 
 
+def end_clients(plan):
+    """What runs on this host from the cluster's own folder, such as the kubectl of a command that was killed."""
+    for pid in pids():
+        if read_proc(pid, "cmdline").startswith(f"{plan.programs}/"):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
 def is_first(pid):
     """Whether it is process 1 of a namespace of its own, and alive."""
     status = dict(line.split(":", 1) for line in read_proc(pid, "status").splitlines() if ":" in line)
