@@ -14,9 +14,9 @@ test_cluster_all() {
     test_cluster_label cluster '^(cluster|helm)$' 3
 }
 
-# A hundred long streams, whose pods leave a core to leaders that are killed and stopped.
+# A hundred long streams, and leaders that are killed and stopped.
 test_loss_all() {
-    test_cluster_label loss '^loss$' 2
+    test_cluster_label loss '^loss$' 1
 }
 
 # test_cluster_label PART LABELS JOBS

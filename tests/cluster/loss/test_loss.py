@@ -25,10 +25,11 @@ def again_if_too_short(test):
         for left in range(TRIES, 0, -1):
             try:
                 return test(self)
-            except scene.TooShort:
+            except scene.TooShort as short:
                 self.assertGreater(left, 1, f"streams never lasted for {scene.STREAM_S} s")
                 self.scene.leave_waves()
                 self.scene.wait_whole()
+                self.scene.lengthen(short.seconds)
                 self.scene.run_undisturbed()
     return run
 
@@ -59,7 +60,7 @@ class Loss(unittest.TestCase):
         seconds = sorted(stream.seconds for stream in wave.streams)
         print(f"{len(seconds)} streams of {seconds[0]:.0f} to {seconds[-1]:.0f} s, all as undisturbed", flush=True)
         if seconds[0] < least_s:
-            raise scene.TooShort
+            raise scene.TooShort(seconds[0])
 
     def check(self, wave):
         self.check_answers(wave)
