@@ -19,12 +19,11 @@ struct known_agent {
 
 /* One call to one agent. */
 struct collection {
+    struct collector_answer answer;
     struct collection *next, **back;
     struct collector *c;
     struct http_call *call;
     char address[TABLE_ADDRESS_MAX];
-    int status;
-    struct buf body;
 };
 
 int collector_call(struct collector *c, struct http_call **out,
@@ -52,7 +51,7 @@ static void collection_free(struct collection *n)
     if (n->next != NULL)
         n->next->back = n->back;
     http_call_cancel(n->call);
-    buf_fini(&n->body);
+    buf_fini(&n->answer.body);
     mem_free(n);
 }
 
@@ -80,8 +79,9 @@ static void take_records(struct collection *n)
     json_t *records = NULL;
     struct err err = {0};
 
-    if (n->status != 200 ||
-        json_read(&tree, buf_str(&n->body), &json_limits_default, "usage records", &err) < 0 ||
+    if (n->answer.status != 200 ||
+        json_read(&tree, buf_str(&n->answer.body), &json_limits_default, "usage records", &err) <
+            0 ||
         json_get_array(tree, "records", true, &records, &err) < 0)
         return;
     for (size_t i = 0; i < json_array_size(records); i++)
@@ -89,18 +89,22 @@ static void take_records(struct collection *n)
     gateway_metrics_collected(&n->c->g->counters, json_array_size(records));
 }
 
-static void on_head(struct http_call *call, void *user, int status,
-                    const struct http_headers *headers)
+void collector_on_head(struct http_call *call, void *user, int status,
+                       const struct http_headers *headers)
 {
+    struct collector_answer *answer = user;
+
     (void)call;
     (void)headers;
-    ((struct collection *)user)->status = status;
+    answer->status = status;
 }
 
-static void on_data(struct http_call *call, void *user, struct str bytes)
+void collector_on_data(struct http_call *call, void *user, struct str bytes)
 {
+    struct collector_answer *answer = user;
+
     (void)call;
-    (void)buf_append_str(&((struct collection *)user)->body, bytes);
+    (void)buf_append_str(&answer->body, bytes);
 }
 
 static void on_done(struct http_call *call, void *user, enum http_result result,
@@ -111,7 +115,7 @@ static void on_done(struct http_call *call, void *user, enum http_result result,
     (void)call;
     (void)err;
     n->call = NULL; /* freed by the client */
-    if (result == HTTP_DONE && !n->body.failed)
+    if (result == HTTP_DONE && !n->answer.body.failed)
         take_records(n);
     collection_free(n);
 }
@@ -130,7 +134,7 @@ static void collect(struct collector *c, struct str address, int64_t older_than_
         n->next->back = &n->next;
     c->collections = n;
     snprintf(n->address, sizeof(n->address), "%.*s", STR_ARG(address));
-    buf_init(&n->body, 32 << 20);
+    buf_init(&n->answer.body, 32 << 20);
     snprintf(target, sizeof(target), STREAM_PATH_USAGE "?older_than_ms=%lld",
              (long long)older_than_ms);
     if (collector_call(c, &n->call,
@@ -138,8 +142,8 @@ static void collect(struct collector *c, struct str address, int64_t older_than_
                            .address = str_of(n->address),
                            .method = STR("GET"),
                            .target = str_of(target),
-                           .on_head = on_head,
-                           .on_data = on_data,
+                           .on_head = collector_on_head,
+                           .on_data = collector_on_data,
                            .on_done = on_done,
                            .user = n,
                        }) < 0)

@@ -10,6 +10,9 @@
  * The second way covers gateways that died, streams that broke and successors of crashed agents. A
  * pod that gets no more work is a leaver in the routes until all that it computed was taken; one
  * that left them is asked for a while longer, since the operator may have been slow to say so.
+ *
+ * Of an attempt that broke before its pod said that it began, the agent is asked whether it did:
+ * collector_doubts.c.
  */
 #ifndef SPATE_GATEWAY_COLLECTOR_H
 #define SPATE_GATEWAY_COLLECTOR_H

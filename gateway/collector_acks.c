@@ -29,17 +29,14 @@ static int write_acks(struct release **list, const char *address, struct buf *bo
     json_open(&w, '[');
     for (struct release **link = list; *link != NULL && count < COLLECTOR_ACKS_MAX;) {
         struct release *r = *link;
-        char id[ID_TEXT_LEN + 1];
+        char name[STREAM_NAME_MAX];
 
         if (strcmp(r->address, address) != 0) {
             link = &r->next;
             continue;
         }
-        id_format(r->request_id, id);
-        json_open(&w, '{');
-        json_put_text(&w, "request_id", id);
-        json_put_u64(&w, "attempt", r->attempt);
-        json_close(&w, '}');
+        stream_name_format(name, r->request_id, r->attempt);
+        json_add_raw(&w, str_of(name));
         *link = r->next;
         mem_free(r);
         count++;

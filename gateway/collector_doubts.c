@@ -14,6 +14,7 @@
 enum { DOUBTS_ASKED_AT_ONCE = 16, DOUBTS_MAX = 4096, ANSWER_BYTES_MAX = 1 << 16 };
 
 struct doubt {
+    struct collector_answer answer;
     struct doubt *next;
     struct collector *c;
     struct http_call *call; /* NULL: it is not asked now */
@@ -21,8 +22,6 @@ struct doubt {
     char address[TABLE_ADDRESS_MAX]; /* of its agent, as last heard */
     struct usage_record record;      /* what the gateway knows of it */
     bool resolved;
-    int status;
-    struct buf answer;
 };
 
 /* True: the log has the record. */
@@ -45,28 +44,14 @@ static bool take_answer(struct doubt *d)
     enum { HTTP_OK = 200, HTTP_NOT_FOUND = 404 };
     json_auto_t *tree = NULL;
 
-    if (d->status == HTTP_NOT_FOUND)
+    if (d->answer.status == HTTP_NOT_FOUND)
         return true; /* another gateway collected its record */
-    if (d->status != HTTP_OK || d->answer.failed ||
-        json_read(&tree, buf_str(&d->answer), &json_limits_default, "usage record", NULL) < 0)
+    if (d->answer.status != HTTP_OK || d->answer.body.failed ||
+        json_read(&tree, buf_str(&d->answer.body), &json_limits_default, "usage record", NULL) < 0)
         return false;
     if (json_object_size(tree) == 0)
         return take_never_began(d);
     return collector_take_record(d->c, d->address, tree);
-}
-
-static void on_head(struct http_call *call, void *user, int status,
-                    const struct http_headers *headers)
-{
-    (void)call;
-    (void)headers;
-    ((struct doubt *)user)->status = status;
-}
-
-static void on_data(struct http_call *call, void *user, struct str bytes)
-{
-    (void)call;
-    (void)buf_append_str(&((struct doubt *)user)->answer, bytes);
 }
 
 static void on_done(struct http_call *call, void *user, enum http_result result,
@@ -85,16 +70,16 @@ static void ask(struct doubt *d)
     char body[STREAM_NAME_MAX];
 
     stream_name_format(body, d->record.request_id, d->record.attempt);
-    buf_clear(&d->answer);
-    d->status = 0;
+    buf_clear(&d->answer.body);
+    d->answer.status = 0;
     (void)collector_call(d->c, &d->call,
                          &(struct http_call_options){
                              .address = str_of(d->address),
                              .method = STR("POST"),
                              .target = STR(STREAM_PATH_ABANDON),
                              .body = str_of(body),
-                             .on_head = on_head,
-                             .on_data = on_data,
+                             .on_head = collector_on_head,
+                             .on_data = collector_on_data,
                              .on_done = on_done,
                              .user = d,
                          }); /* else in the next tick */
@@ -103,7 +88,7 @@ static void ask(struct doubt *d)
 static void doubt_free(struct doubt *d)
 {
     http_call_cancel(d->call);
-    buf_fini(&d->answer);
+    buf_fini(&d->answer.body);
     mem_free(d->pod_uid);
     mem_free(d);
 }
@@ -124,7 +109,7 @@ void collector_doubt(struct collector *c, const struct gw_pod *pod,
     d->pod_uid = uid;
     d->record = *record;
     snprintf(d->address, sizeof(d->address), "%s", pod->address);
-    buf_init(&d->answer, ANSWER_BYTES_MAX);
+    buf_init(&d->answer.body, ANSWER_BYTES_MAX);
     d->next = c->doubts;
     c->doubts = d;
     c->doubt_count++;

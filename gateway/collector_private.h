@@ -34,6 +34,15 @@ struct collector {
 int collector_call(struct collector *c, struct http_call **out,
                    const struct http_call_options *call);
 
+/* What an agent answers; the first member of whatever is the user of its call. */
+struct collector_answer {
+    int status;
+    struct buf body;
+};
+void collector_on_head(struct http_call *call, void *user, int status,
+                       const struct http_headers *headers);
+void collector_on_data(struct http_call *call, void *user, struct str bytes);
+
 /* A record as its agent wrote it: to the log, and to be acknowledged. False: the log has it not. */
 bool collector_take_record(struct collector *c, const char *address, const json_t *object);
 

@@ -128,18 +128,18 @@ int stream_event_read(struct stream_event *out, struct str json, struct err *err
  *   POST STREAM_PATH_DRAIN {}                         -> {}; refuses new work from now on
  *   GET  STREAM_PATH_STATUS                           -> struct stream_status
  */
-enum { STREAM_NAME_MAX = 96 };
-/* {"request_id","attempt"}: the body that names one attempt. */
-void stream_name_format(char out[STREAM_NAME_MAX], struct id128 request_id, uint32_t attempt);
-int stream_name_read(const json_t *object, struct id128 *request_id, uint32_t *attempt,
-                     struct err *err);
-
 #define STREAM_PATH_CANCEL  "/internal/v1/cancel"
 #define STREAM_PATH_ABANDON "/internal/v1/abandon"
 #define STREAM_PATH_USAGE   "/internal/v1/usage"
 #define STREAM_PATH_ACK     "/internal/v1/usage/ack"
 #define STREAM_PATH_DRAIN   "/internal/v1/drain"
 #define STREAM_PATH_STATUS  "/internal/v1/status"
+
+enum { STREAM_NAME_MAX = 96 };
+/* {"request_id","attempt"}: what names one attempt. */
+void stream_name_format(char out[STREAM_NAME_MAX], struct id128 request_id, uint32_t attempt);
+int stream_name_read(const json_t *object, struct id128 *request_id, uint32_t *attempt,
+                     struct err *err);
 
 /* The exit status of an agent that had to leave before everything it computed was acknowledged: its
  * data folder still holds usage, and whoever runs on it next reports that. 0 means that nothing is
