@@ -123,7 +123,7 @@ void flight_start(struct gateway *g, struct http_exchange *x, enum openai_endpoi
                   const struct gw_key *key);
 /* Sends what waits for this model to its pods, as far as they have room. */
 void flight_dispatch(struct gateway *g, struct gw_model *m);
-/* Time-outs, comments, snapshots; called a few times a second. */
+/* flight_sweep.c: time-outs, comments, snapshots; called a few times a second. */
 void flight_sweep(struct flight *f, int64_t now_ms);
 /* The usage log is durable up to here: ends the flights that waited for it. */
 void flight_on_durable(struct gateway *g, uint64_t sequence);
