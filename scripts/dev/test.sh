@@ -38,6 +38,7 @@ dev_test() {
     [ ${#TEST_LEFT_OUT[@]} -eq 0 ] || say "test: left out: ${TEST_LEFT_OUT[*]}"
     [ ! -s "$TEST_FAILURES" ] || say "test: what failed, once more:"
     cat "$TEST_FAILURES" >&2
+    say "test: took $SECONDS s in all"
     printf '%d passed, %d failed\n' $TEST_PASSED $TEST_FAILED
     [ $TEST_FAILED -eq 0 ] && [ $TEST_PASSED -gt 0 ]
 }
