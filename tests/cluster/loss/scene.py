@@ -87,6 +87,7 @@ class Scene:
 
     def lengthen(self, seconds):
         """The answers, of which the shortest took that long."""
+        assert self.tokens < TOKENS_MAX, f"an answer of {TOKENS_MAX} tokens took {seconds:.0f} s: lower CPU"
         self.tokens = min(int(self.tokens * min(AIM_S / seconds, LONGER)), TOKENS_MAX)
 
     def run_undisturbed(self):
